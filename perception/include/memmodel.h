@@ -1,0 +1,144 @@
+/*
+ * memmodel.h - guest-physical memory as a value, and the x86-64 page walk over it
+ *
+ * A vmie_mem says how guest-physical bytes are read and what a walk needs to know: which physical addresses are RAM, the
+ * System page-table root, the number of paging levels. It owns nothing and opens nothing: a memory source (a mapped RAM
+ * file, pread, an array in a test, a fuzzer's bytes) fills it in, see vgpu_source.h. One per thread, because the reason
+ * of the last fault lives in it.
+ *
+ * Everything here walks afresh: no translation is cached, nothing is allocated, logged or kept. Bytes are copied into the
+ * caller's buffer; no pointer into the guest is ever formed.
+ *
+ * Outcomes: 0, or -EFAULT (the guest does not map it, or maps it outside RAM: gva_fault() says which), -EINVAL (not
+ * canonical, or wraps), -ECANCELED (the owner's cancel flag is set), or what the source's read returned (-EIO: the host
+ * file could not be read, -ESTALE: it is not what it was).
+ *
+ * Facts: Intel SDM vol. 3, chapter 4 (paging); PFN bits 12..51, PS bit 7, NX bit 63.
+ */
+#ifndef VMIE_MEMMODEL_H
+#define VMIE_MEMMODEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GVA_PAGE_BYTES 4096u
+
+/* Page-table entry bits that a reader goes by. */
+#define PTE_P   (UINT64_C(1) << 0)
+#define PTE_W   (UINT64_C(1) << 1)
+#define PTE_U   (UINT64_C(1) << 2)
+#define PTE_PS  (UINT64_C(1) << 7)
+#define PTE_NX  (UINT64_C(1) << 63)
+#define PTE_PFN UINT64_C(0x000ffffffffff000)
+
+/* A stretch of guest-physical addresses that is RAM. */
+struct gpa_extent {
+        uint64_t gpa;
+        uint64_t len; /* bytes */
+};
+
+struct vmie_mem_ops {
+        /* Copies [gpa, gpa + len), which lies inside one extent, to @dst. 0 or negative errno; @dst then unspecified. */
+        int (*read)(void *ctx, uint64_t gpa, void *dst, size_t len);
+};
+
+/* Why a walk stopped. A reason is kept for each refused read: "why did it fail?" is the question people ask first. */
+enum gva_fault_kind {
+        GVA_FAULT_NONE,
+        GVA_FAULT_NON_CANONICAL, /* not an address this paging mode can form */
+        GVA_FAULT_NOT_PRESENT,   /* an entry with the valid bit clear */
+        GVA_FAULT_MALFORMED,     /* a large-page bit where there are no large pages, or a misaligned large page */
+        GVA_FAULT_OUTSIDE_RAM,   /* a table or page beyond the RAM that exists */
+        GVA_FAULT_SOURCE,        /* the host could not read the bytes: @error says why */
+        GVA_FAULT_CANCELED,
+};
+
+struct gva_fault {
+        enum gva_fault_kind kind;
+        unsigned level;     /* 5..1 of the entry, 0: the page itself or no walk */
+        uint64_t gva;       /* what was asked for */
+        uint64_t entry_gpa; /* where the entry was read, 0: none */
+        uint64_t entry;     /* its value */
+        int error;          /* negative errno the caller got */
+};
+
+typedef struct vmie_mem {
+        const struct vmie_mem_ops *ops;
+        void *ctx;
+        const struct gpa_extent *extents; /* ascending, not overlapping; borrowed */
+        size_t n_extents;
+        const atomic_bool *cancel; /* NULL, or a flag that ends every read and scan with -ECANCELED */
+        uint64_t kcr3;             /* System page-table root; 0 until a kernel was found */
+        unsigned levels;           /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3) */
+        struct gva_fault fault;    /* of the last call that failed */
+} vmie_mem;
+
+struct gva_mapping {
+        uint64_t gpa;      /* of the byte asked for */
+        uint64_t entry;    /* leaf entry as read */
+        uint64_t page_len; /* 4 KiB, 2 MiB or 1 GiB */
+        bool user;         /* PTE_U in every level */
+        bool writable;     /* PTE_W in every level */
+};
+
+/* One physically contiguous piece of a virtual range. */
+struct gva_extent {
+        uint64_t gpa;
+        uint64_t offset; /* of its first byte in the range */
+        uint64_t len;    /* bytes */
+};
+
+/**
+ * gpa_read() - copy guest-physical bytes
+ * @m:   memory; borrowed for the call
+ * @gpa: first byte
+ * @dst: caller's buffer of at least @len bytes
+ * @len: bytes; must lie in RAM, may cross from one extent into an adjacent one; 0 succeeds
+ *
+ * Return: 0, -EFAULT (outside RAM), -ECANCELED, or the source's error. After a failure @dst is unspecified.
+ */
+int gpa_read(vmie_mem *m, uint64_t gpa, void *dst, size_t len);
+
+/**
+ * gva_translate() - walk the page tables for one address
+ * @m:           memory; borrowed for the call
+ * @cr3:         page-table root; the low 12 bits are ignored
+ * @gva:         address; need not be aligned
+ * @ret_mapping: written on success only
+ *
+ * Return: 0, or see the head of this file.
+ */
+int gva_translate(vmie_mem *m, uint64_t cr3, uint64_t gva, struct gva_mapping *ret_mapping);
+
+/**
+ * gva_read() - copy bytes out of a guest virtual address space
+ * @m:   memory; borrowed for the call
+ * @cr3: page-table root; the low 12 bits are ignored
+ * @gva: first byte; need not be aligned
+ * @dst: caller's buffer of at least @len bytes; untouched beyond @len
+ * @len: bytes; may cross pages; 0 succeeds without a walk
+ *
+ * The guest runs while we read, so the bytes are one moment's view per page, not a snapshot.
+ *
+ * Return: 0, or see the head of this file. After a failure @dst is unspecified.
+ */
+int gva_read(vmie_mem *m, uint64_t cr3, uint64_t gva, void *dst, size_t len);
+
+/* The last failure of a call on @m; kind GVA_FAULT_NONE when there was none. Valid until the next call on @m. */
+const struct gva_fault *gva_fault(const vmie_mem *m);
+
+/* A sentence piece for a person, e.g. "not mapped (entry not present)". Static storage. */
+const char *gva_fault_text(enum gva_fault_kind kind);
+
+/**
+ * vmie_mem_adopt() - let one memory value walk as another does
+ * @m:     another source over the same guest, e.g. a map beside the pread that found the kernel
+ * @model: the value a win32 context was opened on
+ *
+ * Takes over what was learnt (kcr3, levels), not how bytes are read.
+ */
+void vmie_mem_adopt(vmie_mem *m, const vmie_mem *model);
+
+#endif /* VMIE_MEMMODEL_H */

@@ -1,0 +1,280 @@
+/*
+ * vgpu_perception.h - host-side, read-only perception over the vgpu region
+ *
+ * A pure core over a guest address-space root that the caller hands in: it finds the region by its structure in a
+ * producer process' user address space, samples frames and reads cursor, geometry and status into plain values. It never
+ * opens or keeps what it is lent, never sleeps, logs, transports, calls back or writes guest memory.
+ *
+ * The System cr3 opens the win32 context and lists processes; the region itself is always read under the producer's own
+ * cr3, which the handle carries. v and m are BORROWED everywhere; a vgpup_region is heap-owned by the core.
+ *
+ * Returns: 0 / negative errno for deterministic calls. Lossy reads are tristate: 1 = a consistent snapshot, 0 = nothing
+ * new, the writer was busy past the retry limit, or it does not fit (a skip, never an error), < 0 = a hard read error: the
+ * page is gone, the process is another one or has ended (-ESTALE), the kernel is another one. The caller then closes the
+ * handle and discovers again; what that means for its own state is the caller's policy.
+ *
+ * No foreign byte: a value leaves this API only if, after the copy, its seq, the region's identity, every page-table
+ * entry used, the process object and the kernel's anchors were read again and had not changed. What that cannot see is
+ * written in docs/perception.md.
+ *
+ * Two epochs: when the address space itself is another one (reboot), the caller closes the win32 context and the handle
+ * and starts over. When only run_epoch moves (vgpup_run_epoch()), context, region and process are unchanged.
+ */
+#ifndef VGPU_PERCEPTION_H
+#define VGPU_PERCEPTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgpu_stream.h"
+#include "win32.h"
+
+/* A found region in a producer's user address space. Opaque; holds small private state, never v or m. */
+typedef struct vgpup_region vgpup_region;
+
+/* ---- handle ------------------------------------------------------------------------------------------------------ */
+
+/**
+ * vgpup_open() - phase 1: find a producer and bind its region
+ * @v: borrowed context
+ *
+ * Lists processes, scans each one's user address space, takes the first region whose identity checks out. Liveness is not
+ * proven: wait VGPU_HEARTBEAT_PERIOD_MS or more, then vgpup_confirm_alive(). Sampling before that is allowed (lossy).
+ *
+ * Return: handle, or NULL if no process has a region (or memory ran out).
+ */
+vgpup_region *vgpup_open(vmie_win32 *v);
+
+/* Frees the core's state only; touches neither v nor m. NULL is fine. */
+void vgpup_close(vgpup_region *r);
+
+/* ---- two-phase discovery: the wait between the calls belongs to the caller ---------------------------------------- */
+
+/**
+ * vgpup_discover_candidate() - phase 1 without a handle
+ * @v:              borrowed context
+ * @out_proc_cr3:   producer's page-table root
+ * @out_region_gva: base of the region in it
+ * @out_hb0:        heartbeat now
+ *
+ * Return: 0, or < 0 (-ENOENT: no candidate in any process; outputs untouched).
+ */
+int vgpup_discover_candidate(vmie_win32 *v, uint64_t *out_proc_cr3, uint64_t *out_region_gva, uint64_t *out_hb0);
+
+/**
+ * vgpup_confirm_alive() - phase 2: did the heartbeat advance?
+ * @m:          borrowed memory
+ * @proc_cr3:   as discovered
+ * @region_gva: as discovered
+ * @hb0:        as discovered
+ *
+ * Return: 1 (alive), 0 (did not tick), < 0 (read error).
+ */
+int vgpup_confirm_alive(vmie_mem *m, uint64_t proc_cr3, uint64_t region_gva, uint64_t hb0);
+
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+        uint32_t width, height, stride, format; /* pixels, pixels, bytes, VGPU_FMT_* */
+        uint64_t frame_id;
+        uint64_t timestamp_ns; /* guest's monotonic clock */
+} vgpup_frame_desc;
+
+typedef struct {
+        vgpup_frame_desc desc;
+        size_t bytes; /* copied: height * stride */
+} vgpup_frame_info;
+
+typedef struct {
+        uint32_t seq; /* cursor_seq of this snapshot: moves on at every report, so "idle" differs from "silent" */
+        uint32_t visible;
+        int32_t x, y;
+        uint16_t hot_x, hot_y;
+        uint16_t glyph_w, glyph_h;
+        uint32_t id; /* VGPU_CURSOR_ID_* */
+} vgpup_cursor;
+
+typedef struct {
+        int32_t virt_x, virt_y;
+        uint32_t virt_w, virt_h;
+        int32_t cap_x, cap_y;
+        uint32_t dpi, refresh_mhz;
+} vgpup_geometry;
+
+typedef struct {
+        uint64_t heartbeat;
+        uint32_t run_epoch;
+        uint32_t status;  /* VGPU_ST_* */
+        uint32_t backend; /* VGPU_BK_* */
+        uint32_t error_code;
+        uint32_t applied_fps;
+        uint32_t supported_formats;
+        uint32_t ctrl_ack;
+        uint32_t full_frame_ack;
+        uint64_t content_change_ns;
+} vgpup_status;
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/**
+ * vgpup_sample_frame() - copy the newest frame
+ * @r:    handle
+ * @m:    borrowed memory
+ * @dst:  caller's buffer
+ * @cap:  its size in bytes
+ * @info: filled on 1 only
+ *
+ * latest, seq, descriptor, bytes, seq again in one window, then the rechecks of the head of this file. A frame whose
+ * frame_id is not above the last one sampled is not fresh. Nothing is allocated. After 0 or < 0, @dst is unspecified and
+ * must not be shown: it may hold bytes that were refused.
+ *
+ * Return: 1, 0 (nothing fresh, writer busy, over @cap, a malformed descriptor, translations moved), < 0.
+ */
+int vgpup_sample_frame(vgpup_region *r, vmie_mem *m, uint8_t *dst, size_t cap, vgpup_frame_info *info);
+
+/* Return: 1, 0 (writer busy past the retry limit), < 0. @out is written on 1 only. */
+int vgpup_read_cursor(vgpup_region *r, vmie_mem *m, vgpup_cursor *out);
+int vgpup_read_geometry(vgpup_region *r, vmie_mem *m, vgpup_geometry *out);
+
+/* Independent atomics, no seqlock. Return: 0, < 0; @out is written on 0 only, and run_epoch recorded in @r. */
+int vgpup_read_status(vgpup_region *r, vmie_mem *m, vgpup_status *out);
+
+/* run_epoch of the last successful vgpup_read_status(); before one, of the binding. The core holds no reset policy. */
+uint32_t vgpup_run_epoch(const vgpup_region *r);
+
+/* ---- control: the seam only ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+        uint32_t desired_state; /* VGPU_CMD_* */
+        uint32_t target_fps;    /* 0: producer's default */
+        uint32_t draw_cursor;   /* 0 or 1 */
+        uint32_t full_frame_req;
+} vgpup_control_intent;
+
+/**
+ * vgpup_build_control_write() - build the image an external writer would store
+ * @r:            handle
+ * @in:           what is wanted
+ * @out_frame:    all zero but the significant fields; ctrl_gen is the writer's, under its seqlock
+ * @out_ctrl_gva: control block; valid under the producer's cr3, never the System's
+ * @out_off:      offset of desired_state
+ * @out_len:      bytes from there through full_frame_req
+ *
+ * Touches no guest memory.
+ *
+ * Return: 0, -EINVAL if @r is NULL.
+ */
+int vgpup_build_control_write(vgpup_region *r, const vgpup_control_intent *in, vgpu_control_t *out_frame,
+        uint64_t *out_ctrl_gva, uint32_t *out_off, uint32_t *out_len);
+
+/* ---- extensions: beside the contract, same conventions -------------------------------------------------------------- */
+
+struct vgpup_candidate {
+        process proc;
+        uint64_t region_gva;
+        uint64_t region_bytes;
+        uint64_t slot_stride;
+        uint32_t slot_count;
+        uint32_t heartbeat_period_ms;
+        uint64_t heartbeat; /* hb0 */
+};
+
+/**
+ * vgpup_discover_all() - every region of every live process, newest process first
+ * @v:         borrowed context
+ * @out:       caller's array of @cap
+ * @cap:       entries that fit
+ * @ret_total: candidates seen; larger than @cap means truncated
+ *
+ * The first candidate may be a dead process whose pages linger; a caller that must be sure looks at all.
+ *
+ * Return: 0 (also with none found), or < 0 (-ECANCELED, or the process list could not be read).
+ */
+int vgpup_discover_all(vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t *ret_total);
+
+/**
+ * vgpup_bind() - a handle for one candidate
+ * @v: borrowed context
+ * @m: memory to bind through, owned by the calling thread
+ * @c: from vgpup_discover_all()
+ *
+ * Checks the process object and the identity line again and keeps copies to compare with. Allocates all that sampling
+ * will need.
+ *
+ * Return: 0 and *ret_region, or -ESTALE (no longer that process or region), -ENOMEM, a read error.
+ */
+int vgpup_bind(vmie_win32 *v, vmie_mem *m, const struct vgpup_candidate *c, vgpup_region **ret_region);
+
+/* The candidate a handle is bound to; lives as long as @r. */
+const struct vgpup_candidate *vgpup_region_candidate(const vgpup_region *r);
+
+/**
+ * vgpup_peek() - is there a newer frame?
+ * @ret_frame_id: newest published frame_id, on 1
+ *
+ * The cheapest look: one mirror load, the rechecks of the head of this file.
+ *
+ * Return: 1 (newer than the last sampled), 0 (not), < 0.
+ */
+int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id);
+
+/* Why the last lossy call on a handle returned 0; for counters and for people. */
+enum vgpup_skip {
+        VGPUP_SKIP_NONE,
+        VGPUP_SKIP_NOT_FRESH,  /* no frame yet, or its frame_id is not above the last one */
+        VGPUP_SKIP_BUSY,       /* seq odd, or it moved while we looked: torn, retried, given up */
+        VGPUP_SKIP_TOO_BIG,    /* over cap */
+        VGPUP_SKIP_MALFORMED,  /* the descriptor breaks a rule of the ABI */
+        VGPUP_SKIP_REMAPPED,   /* a page-table entry changed under the copy */
+};
+enum vgpup_skip vgpup_last_skip(const vgpup_region *r);
+
+/* Copies thrown away because the writer moved under them, over the handle's life. */
+uint64_t vgpup_torn_retries(const vgpup_region *r);
+
+/* A sample taken apart: the caller copies, the core checks before and after. */
+struct vgpup_sample {
+        vgpup_frame_desc desc;
+        size_t bytes; /* height * stride */
+        uint32_t slot;
+        uint32_t flags; /* VGPU_FRAME_* */
+        uint32_t run_epoch;
+        uint32_t n_damage;    /* 0: whole frame */
+        uint64_t damage_base; /* frame_id the damage is relative to; 0: whole frame */
+        vgpu_rect_t damage[VGPU_MAX_DAMAGE];
+        const struct gva_extent *extents; /* where the bytes are; owned by the handle, valid until its next sample */
+        size_t n_extents;
+        uint32_t seq; /* the window this sample was opened in */
+};
+
+/**
+ * vgpup_sample_begin() - find and check the newest frame without copying it
+ * @cap: bytes the caller can take
+ * @ret: written on 1 only
+ *
+ * Return: as vgpup_sample_frame().
+ */
+int vgpup_sample_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret);
+
+/**
+ * vgpup_sample_recheck() - have the translations of a part of the frame held still so far?
+ * @offset: first byte of the part in the frame
+ * @len:    bytes
+ *
+ * For callers that copy into memory others can see and bound what a stale translation could show to one chunk. Not a
+ * substitute for commit.
+ *
+ * Return: 1, 0 (changed), < 0.
+ */
+int vgpup_sample_recheck(vgpup_region *r, vmie_mem *m, const struct vgpup_sample *s, size_t offset, size_t len);
+
+/**
+ * vgpup_sample_commit() - was every byte copied since begin this frame's?
+ *
+ * seq, identity, every entry, process object, anchors, in this order. On 1 the frame counts as sampled.
+ *
+ * Return: 1, 0 (torn or remapped: throw the bytes away), < 0.
+ */
+int vgpup_sample_commit(vgpup_region *r, vmie_mem *m, const struct vgpup_sample *s);
+
+#endif /* VGPU_PERCEPTION_H */

@@ -1,0 +1,120 @@
+/*
+ * vgpu_source.h - where guest RAM is on this host
+ *
+ * A memory source is the RAM file of a running guest (memory-backend-file's path, or /proc/PID/fd/N of a memfd), opened
+ * O_RDONLY: the daemon cannot write guest memory, whatever goes wrong. It offers two readings of the same bytes as a
+ * vmie_mem: by pread, which never allocates a page in a sparse file (attach, discovery), and through a PROT_READ map
+ * (frames). A file truncated under the map is -ESTALE, not a SIGBUS death: reads through the map run under a guard.
+ *
+ * Guest-physical addresses differ from file offsets above the PCI hole; the layout says how.
+ */
+#ifndef VGPU_SOURCE_H
+#define VGPU_SOURCE_H
+
+#include <sys/types.h>
+
+#include "memmodel.h"
+
+enum vgpu_machine {
+        VGPU_MACHINE_Q35,
+        VGPU_MACHINE_PC,
+        VGPU_MACHINE_MICROVM,
+        VGPU_MACHINE_FLAT, /* file offset == guest-physical address */
+        VGPU_N_MACHINES,
+};
+
+const char *vgpu_machine_name(enum vgpu_machine machine);
+
+/* Return: 0 and *ret, or -EINVAL. */
+int vgpu_machine_from_name(const char *name, enum vgpu_machine *ret);
+
+struct vgpu_layout_piece {
+        uint64_t gpa;
+        uint64_t offset; /* in the RAM file */
+        uint64_t len;
+};
+
+#define VGPU_LAYOUT_MAX 16
+
+struct vgpu_layout {
+        struct vgpu_layout_piece piece[VGPU_LAYOUT_MAX]; /* ascending by gpa */
+        size_t n_pieces;
+};
+
+/**
+ * vgpu_layout_for() - the layout QEMU gives a machine without max-ram-below-4g, hot-plug or NUMA backends
+ * @machine:  type
+ * @ram_size: bytes; a multiple of 4096, > 0
+ *
+ * Return: 0 and *ret_layout, or -EINVAL.
+ */
+int vgpu_layout_for(enum vgpu_machine machine, uint64_t ram_size, struct vgpu_layout *ret_layout);
+
+typedef struct vgpu_source vgpu_source;
+
+enum vgpu_source_reason {
+        VGPU_SOURCE_OK,
+        VGPU_SOURCE_MISSING,      /* no such file */
+        VGPU_SOURCE_FORBIDDEN,    /* permission */
+        VGPU_SOURCE_NOT_A_FILE,   /* a directory, pipe, device... */
+        VGPU_SOURCE_EMPTY,
+        VGPU_SOURCE_TOO_SHORT,    /* shorter than the configured RAM size */
+        VGPU_SOURCE_BAD_SIZE,     /* not whole pages */
+        VGPU_SOURCE_MAP_FAILED,
+        VGPU_SOURCE_OPEN_FAILED,  /* anything else open() said: @error */
+};
+
+struct vgpu_source_failure {
+        enum vgpu_source_reason reason;
+        int error; /* errno behind it, 0: none */
+        uint64_t want, have; /* bytes, for TOO_SHORT and BAD_SIZE */
+};
+
+const char *vgpu_source_reason_text(enum vgpu_source_reason reason);
+
+/**
+ * vgpu_source_open() - open and map a RAM file read-only
+ * @path:       file
+ * @machine:    type, for the layout
+ * @ram_size:   bytes, 0: the file's size
+ * @reterr_why: written on failure only; may be NULL
+ *
+ * Installs, once per process, the SIGBUS guard that reads through maps run under; a SIGBUS that is not ours goes on to
+ * whoever had the signal before.
+ *
+ * Return: heap-owned source, or NULL.
+ */
+vgpu_source *vgpu_source_open(const char *path, enum vgpu_machine machine, uint64_t ram_size,
+        struct vgpu_source_failure *reterr_why);
+
+/* Unmaps and closes. NULL is fine. No vmie_mem made from it may be used afterwards. Returns NULL. */
+vgpu_source *vgpu_source_close(vgpu_source *s);
+
+uint64_t vgpu_source_ram_size(const vgpu_source *s);
+const struct vgpu_layout *vgpu_source_layout(const vgpu_source *s);
+
+/* Fill @ret_mem to read by pread / through the map. @ret_mem borrows @s; any number may exist, one per thread. */
+void vgpu_source_mem_pread(vgpu_source *s, vmie_mem *ret_mem);
+void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);
+
+/**
+ * vgpu_source_gather() - copy extents through the map into one buffer
+ * @extents: guest-physical pieces; each within RAM
+ * @dst:     each piece lands at dst + (extent offset - base_offset)
+ *
+ * The frame path: one guarded run over all pieces, no system call.
+ *
+ * Return: 0, -EFAULT (outside RAM), -ESTALE (the file shrank under the map). After a failure @dst is unspecified.
+ */
+int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents, uint64_t base_offset,
+        uint8_t *dst);
+
+/**
+ * vgpu_source_check() - is the file still what was opened?
+ * @path: where it was opened from
+ *
+ * Return: 0, -ESTALE (truncated, or another file is at the path), -ENOENT (nothing is at the path any more).
+ */
+int vgpu_source_check(const vgpu_source *s, const char *path);
+
+#endif /* VGPU_SOURCE_H */
