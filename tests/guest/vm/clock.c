@@ -17,18 +17,18 @@
 #define HPET_ENABLE       1
 #define HPET_MAX_FS       100000000 /* the specification's slowest */
 
-#define PIT_CHANNEL0      0x40
-#define PIT_COMMAND       0x43
-#define PIT_ONE_SHOT      0x30 /* channel 0, low byte then high byte, mode 0 */
-#define PIT_HZ            UINT64_C(1193182)
-#define PIT_MAX_COUNT     UINT64_C(0xffff)
+#define PIT_CHANNEL0  0x40
+#define PIT_COMMAND   0x43
+#define PIT_ONE_SHOT  0x30 /* channel 0, low byte then high byte, mode 0 */
+#define PIT_HZ        UINT64_C(1193182)
+#define PIT_MAX_COUNT UINT64_C(0xffff)
 
-#define PIC1_COMMAND      0x20
-#define PIC_EOI           0x20
+#define PIC1_COMMAND 0x20
+#define PIC_EOI      0x20
 
-#define NS_PER_S          UINT64_C(1000000000)
-#define FS_PER_NS         1000000
-#define TICK_NS           (NS_PER_S / 64)
+#define NS_PER_S  UINT64_C(1000000000)
+#define FS_PER_NS 1000000
+#define TICK_NS   (NS_PER_S / 64)
 
 static uint64_t ns_per_count; /* 32.32 fixed point */
 static uint64_t next_tick_ns;

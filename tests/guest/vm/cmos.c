@@ -5,9 +5,10 @@
 
 #include "cpu.h"
 
-#define CMOS_INDEX   0x70
-#define CMOS_DATA    0x71
-#define CMOS_AT      0x68 /* four bytes counter, four bytes the same inverted: zeroed CMOS is not a count */
+#define CMOS_INDEX 0x70
+#define CMOS_DATA  0x71
+#define CMOS_AT                                                                                    \
+        0x68 /* four bytes counter, four bytes the same inverted: zeroed CMOS is not a count */
 #define CMOS_NMI_OFF 0x80
 
 static uint32_t read32(unsigned int at)

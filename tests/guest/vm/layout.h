@@ -7,14 +7,14 @@
 #ifndef VGPU_VM_LAYOUT_H
 #define VGPU_VM_LAYOUT_H
 
-#define VM_IMAGE_PHYS   0x100000
-#define VM_DIRECT_BASE  0xffff900000000000
-#define VM_DIRECT_SLOT  288 /* bits 47..39 of VM_DIRECT_BASE */
-#define VM_STACK_BYTES  0x10000
+#define VM_IMAGE_PHYS  0x100000
+#define VM_DIRECT_BASE 0xffff900000000000
+#define VM_DIRECT_SLOT 288 /* bits 47..39 of VM_DIRECT_BASE */
+#define VM_STACK_BYTES 0x10000
 
-#define VM_SEL_CODE     0x08
-#define VM_SEL_DATA     0x10
-#define VM_SEL_TSS      0x18
+#define VM_SEL_CODE 0x08
+#define VM_SEL_DATA 0x10
+#define VM_SEL_TSS  0x18
 
 #define VM_VECTOR_TIMER 0x20 /* where the first PIC's line 0 is moved to */
 #define VM_N_VECTORS    0x30 /* exceptions and both PICs */

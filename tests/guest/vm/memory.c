@@ -27,10 +27,13 @@ void *memmove(void *dst, const void *src, size_t len)
         uint8_t *d = dst;
         const uint8_t *s = src;
 
-        if ((uintptr_t)d - (uintptr_t)s >= len)
-                return memcpy(dst, src, len);
-        while (len--)
-                d[len] = s[len];
+        if (d < s) {
+                for (size_t i = 0; i < len; i++)
+                        d[i] = s[i];
+        } else {
+                while (len--)
+                        d[len] = s[len];
+        }
         return dst;
 }
 

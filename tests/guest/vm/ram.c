@@ -16,21 +16,21 @@
 #define START_INFO_MAGIC 0x336ec578
 #define MEMMAP_RAM       1
 
-#define FW_CFG_SELECTOR  0x510
-#define FW_CFG_DATA      0x511
-#define FW_CFG_RAM_SIZE  3
+#define FW_CFG_SELECTOR 0x510
+#define FW_CFG_DATA     0x511
+#define FW_CFG_RAM_SIZE 3
 
-#define RAM_MAX_GIB      64
-#define LARGE_PAGE       UINT64_C(0x200000)
-#define DEVICES_GPA      UINT64_C(0xfec00000) /* IOAPIC, HPET, local APIC */
-#define DEVICES_END      UINT64_C(0xff000000)
+#define RAM_MAX_GIB 64
+#define LARGE_PAGE  UINT64_C(0x200000)
+#define DEVICES_GPA UINT64_C(0xfec00000) /* IOAPIC, HPET, local APIC */
+#define DEVICES_END UINT64_C(0xff000000)
 
-#define PTE_P            UINT64_C(0x001)
-#define PTE_RW           UINT64_C(0x002)
-#define PTE_PWT_PCD      UINT64_C(0x018)
-#define PTE_A_D          UINT64_C(0x060)
-#define PTE_PS           UINT64_C(0x080)
-#define PTE_NX           (UINT64_C(1) << 63)
+#define PTE_P       UINT64_C(0x001)
+#define PTE_RW      UINT64_C(0x002)
+#define PTE_PWT_PCD UINT64_C(0x018)
+#define PTE_A_D     UINT64_C(0x060)
+#define PTE_PS      UINT64_C(0x080)
+#define PTE_NX      (UINT64_C(1) << 63)
 
 struct start_info {
         uint32_t magic;
@@ -120,7 +120,8 @@ static void map_large(uint64_t first, uint64_t end, uint64_t attributes)
                 if (gib >= RAM_MAX_GIB)
                         trap_panic("more RAM than the direct map covers");
                 direct_pdpt[gib] = image_gpa(direct_pd[gib]) | PTE_P | PTE_RW | PTE_A_D;
-                direct_pd[gib][gpa >> 21 & 511] = gpa | attributes | PTE_P | PTE_RW | PTE_PS | PTE_A_D;
+                direct_pd[gib][gpa >> 21 & 511] =
+                        gpa | attributes | PTE_P | PTE_RW | PTE_PS | PTE_A_D;
         }
 }
 

@@ -9,13 +9,13 @@
 
 #include "cpu.h"
 
-#define COM1          0x3f8
-#define COM_DATA      (COM1 + 0)
-#define COM_IER       (COM1 + 1)
-#define COM_FCR       (COM1 + 2)
-#define COM_LCR       (COM1 + 3)
-#define COM_MCR       (COM1 + 4)
-#define COM_LSR       (COM1 + 5)
+#define COM1     0x3f8
+#define COM_DATA (COM1 + 0)
+#define COM_IER  (COM1 + 1)
+#define COM_FCR  (COM1 + 2)
+#define COM_LCR  (COM1 + 3)
+#define COM_MCR  (COM1 + 4)
+#define COM_LSR  (COM1 + 5)
 
 #define LCR_8N1       0x03
 #define LCR_DLAB      0x80

@@ -114,7 +114,7 @@ static void load_segments(void)
         tss.ist[0] = (uint64_t)(fault_stack + sizeof(fault_stack));
         tss.io_map = sizeof(tss);
         gdt[VM_SEL_TSS / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | UINT64_C(0x89) << 40 |
-                (base >> 24 & 0xff) << 56;
+                              (base >> 24 & 0xff) << 56;
         gdt[VM_SEL_TSS / 8 + 1] = base >> 32;
         __asm__ volatile("lgdt %0\n\t"
                          "pushq %1\n\t"
