@@ -1,0 +1,108 @@
+/*
+ * config.h - one daemon's configuration as a checked value
+ *
+ * A configuration file is an INI file (config/vgpud.conf documents every key). What comes out of config_load() is complete:
+ * every field has its value or its default, is in range, and was checked together with the others, so the daemon never
+ * asks again. Everything that is wrong with a file is reported at once, by line: nobody should have to start a service
+ * five times to find five typing errors.
+ *
+ * Whether the files and sockets named here exist is not asked: they come and go while the daemon runs.
+ */
+#ifndef VGPU_CONFIG_H
+#define VGPU_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "vgpu_source.h"
+
+#define CONFIG_TEXT_MAX   256 /* any text value with its NUL: longer than a line can be */
+#define CONFIG_SOCKET_MAX 108 /* sun_path with its NUL */
+
+struct config_group {
+        char name[64]; /* "": leave the socket's group alone */
+        gid_t gid;     /* valid when there is a name */
+};
+
+struct vgpu_config {
+        char name[CONFIG_TEXT_MAX]; /* base name of the file without ".conf": the machine's name */
+
+        struct {
+                char ram[CONFIG_TEXT_MAX]; /* absolute path */
+                enum vgpu_machine machine;
+                uint64_t ram_size;           /* bytes, whole pages; 0: the file's size */
+                uint64_t kcr3;               /* page aligned; 0: find it */
+                char qmp[CONFIG_SOCKET_MAX]; /* absolute path, "": none */
+                char producer
+                        [CONFIG_TEXT_MAX]; /* preferred process name, "": none; a guest shows its first 15 bytes */
+        } guest;
+
+        struct {
+                uint32_t slots;
+                char socket[CONFIG_SOCKET_MAX]; /* absolute path */
+                mode_t mode;                    /* of the socket */
+                struct config_group group;      /* of the socket */
+                uint32_t max_clients;
+                bool staging; /* frames go through a private buffer into the ring */
+        } ring;
+
+        struct {
+                uint32_t max_fps;
+                uint32_t poll_us;      /* look interval while frames come */
+                uint32_t idle_poll_ms; /* look interval after 1 s without a new frame */
+        } pace;
+
+        struct {
+                int level; /* LOG_ERR..LOG_DEBUG of syslog.h: what is less important is not logged */
+        } log;
+};
+
+struct config_problem {
+        unsigned line; /* from 1; 0: about the file as a whole */
+        char text
+                [320]; /* a sentence without its full stop; bytes from the file are shown escaped */
+};
+
+struct config_problems {
+        struct config_problem *item; /* sorted by line */
+        size_t n;
+        size_t cap;
+        size_t n_lost; /* further ones for which memory ran out */
+};
+
+/**
+ * config_load() - read and check a configuration file
+ * @path:         the file
+ * @ret_cfg:      written on success only
+ * @ret_problems: emptied, then filled with all that is wrong; the caller frees it with config_problems_free() whatever
+ *                the outcome
+ *
+ * Return: 0, -EINVAL (see @ret_problems), or what opening or reading the file said (@ret_problems says it in words).
+ */
+int config_load(
+        const char *path, struct vgpu_config *ret_cfg, struct config_problems *ret_problems);
+
+/**
+ * config_problems_print() - one line each: "FILE:LINE: sentence"
+ * @f:        stream, owned by the caller
+ * @path:     as given to config_load()
+ * @problems: may be empty
+ */
+void config_problems_print(FILE *f, const char *path, const struct config_problems *problems);
+
+/* Empties @problems and frees what it held; an all-zero value is fine. */
+void config_problems_free(struct config_problems *problems);
+
+/**
+ * config_print() - write the effective configuration as a file that config_load() takes
+ * @f:   stream, owned by the caller
+ * @cfg: as loaded
+ *
+ * Every key is there, defaults too; one that is not set is there as a comment.
+ */
+void config_print(FILE *f, const struct vgpu_config *cfg);
+
+#endif /* VGPU_CONFIG_H */

@@ -1,0 +1,51 @@
+/*
+ * notify.h - the service manager's view of the daemon
+ *
+ * Each function is a message to systemd and nothing at all when the daemon was not started by it. One thread only (the
+ * loop's). Nothing here blocks longer than a datagram takes, and a message that cannot be sent is not an error.
+ */
+#ifndef VGPU_NOTIFY_H
+#define VGPU_NOTIFY_H
+
+#include <stdint.h>
+
+/* Start-up, or the reload that notify_reloading() began, is done. */
+void notify_ready(void);
+
+/* A reload begins; notify_ready() ends it. */
+void notify_reloading(void);
+
+/* Shutting down; what follows may take a moment. */
+void notify_stopping(void);
+
+/**
+ * notify_status() - the line that `systemctl status` shows
+ * @fmt: one line; control characters become '?', cut at 511 bytes
+ *
+ * Sent only when it differs from the one before, so it may be called on every tick.
+ */
+void notify_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * notify_watchdog_interval_ms() - how often notify_alive() is wanted
+ *
+ * Half of the unit's WatchdogSec=, as systemd advises.
+ *
+ * Return: milliseconds, at least 1; 0 when nobody watches.
+ */
+uint64_t notify_watchdog_interval_ms(void);
+
+/* The loop turns: feed the watchdog. */
+void notify_alive(void);
+
+/**
+ * notify_listen_fd() - the listening socket that systemd passed
+ *
+ * Asks once: the environment that names passed descriptors is cleared, and the descriptor is made close-on-exec.
+ *
+ * Return: a listening AF_UNIX SOCK_SEQPACKET socket, owned by the caller from now on; -ENOENT (none was passed), -EINVAL
+ * (something else was passed, or more than one: the socket unit is wrong; they are left open).
+ */
+int notify_listen_fd(void);
+
+#endif /* VGPU_NOTIFY_H */
