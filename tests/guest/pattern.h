@@ -2,7 +2,7 @@
  * pattern.h - frames that prove themselves
  *
  * A frame is a picture a person can judge (eight colour bars from white on the left to black on the right, darker
- * towards the bottom, a white mark top left, an orange mark bottom right, a bright bar that moves with the frame_id)
+ * towards the bottom, an orange mark top left, a white mark bottom right, a bright bar that moves with the frame_id)
  * whose lowest bits say, for every 64 bytes of it, which frame they belong to. Rows are cut into blocks of 64 bytes from
  * their first byte, padding up to the stride included; the last block of a row may be shorter.
  *
