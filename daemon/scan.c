@@ -1,0 +1,102 @@
+/* scan.c - see scan.h */
+#include "scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void find_regions(struct scan *scan)
+{
+        vmie_mem *m = vmie_win32_mem(scan->epoch->v);
+
+        m->cancel = &scan->cancel;
+        scan->error = vgpup_discover_all(
+                scan->epoch->v, scan->candidate, SCAN_MAX_CANDIDATES, &scan->n_seen);
+        m->cancel = NULL;
+        if (scan->error == 0)
+                scan->n_candidates =
+                        scan->n_seen < SCAN_MAX_CANDIDATES ? scan->n_seen : SCAN_MAX_CANDIDATES;
+}
+
+static void find_kernel(struct scan *scan)
+{
+        scan->opened = epoch_open(scan->ram, scan->kcr3, &scan->cancel, &scan->why);
+}
+
+/* The memory of an epoch that only this scan knows is dropped right here, without the loop's counts. */
+static void forget_opened(struct scan *scan)
+{
+        vmie_win32_close(scan->opened->v);
+        free(scan->opened);
+        scan->opened = NULL;
+}
+
+static void scan_work(uv_work_t *work)
+{
+        struct scan *scan = work->data;
+        uint64_t start = uv_hrtime();
+
+        switch (scan->kind) {
+        case SCAN_ATTACH:
+                find_kernel(scan);
+                break;
+        case SCAN_DISCOVER:
+                find_regions(scan);
+                break;
+        case SCAN_LOOK_AROUND:
+                find_kernel(scan);
+                if (scan->opened && epoch_same_kernel(scan->opened, scan->epoch))
+                        forget_opened(scan);
+                if (!scan->opened)
+                        find_regions(scan);
+                break;
+        }
+        scan->took_ns = uv_hrtime() - start;
+}
+
+static void scan_returned(uv_work_t *work, int status)
+{
+        struct scan *scan = work->data;
+
+        if (status == UV_ECANCELED)
+                atomic_store(&scan->cancel, true);
+        if (scan->opened)
+                epoch_adopt_ram(scan->opened);
+        if (atomic_load(&scan->cancel)) {
+                scan->opened = epoch_unref(scan->opened);
+                scan->n_candidates = scan->n_seen = 0;
+                scan->error = -ECANCELED;
+        }
+        scan->done(scan, scan->ctx);
+        epoch_unref(scan->opened);
+        epoch_unref(scan->epoch);
+        ram_unref(scan->ram);
+        free(scan);
+}
+
+int scan_start(uv_loop_t *loop, enum scan_kind kind, struct ram *ram, struct epoch *epoch,
+        uint64_t kcr3, scan_done done, void *ctx, struct scan **ret_scan)
+{
+        struct scan *scan = calloc(1, sizeof(*scan));
+        int r;
+
+        if (!scan)
+                return -ENOMEM;
+        *scan = (struct scan){ .kind = kind, .kcr3 = kcr3, .done = done, .ctx = ctx };
+        scan->work.data = scan;
+        scan->ram = ram_ref(ram);
+        scan->epoch = epoch ? epoch_ref(epoch) : NULL;
+        r = uv_queue_work(loop, &scan->work, scan_work, scan_returned);
+        if (r < 0) {
+                epoch_unref(scan->epoch);
+                ram_unref(scan->ram);
+                free(scan);
+                return r;
+        }
+        *ret_scan = scan;
+        return 0;
+}
+
+void scan_cancel(struct scan *scan)
+{
+        atomic_store(&scan->cancel, true);
+}

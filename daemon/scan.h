@@ -1,0 +1,65 @@
+/*
+ * scan.h - the searches that take too long for the loop
+ *
+ * A scan runs on libuv's worker pool: it opens a kernel, or looks for regions in one, and comes back on the loop with what
+ * it found. It can be cancelled at any time; it then ends at its next bounded step and its result is empty. At most one is
+ * under way per guest, because an epoch's memory serves one thread at a time.
+ */
+#ifndef VGPUD_SCAN_H
+#define VGPUD_SCAN_H
+
+#include <uv.h>
+
+#include "epoch.h"
+#include "vgpu_perception.h"
+
+#define SCAN_MAX_CANDIDATES 64
+
+enum scan_kind {
+        SCAN_ATTACH,      /* RAM -> kernel */
+        SCAN_DISCOVER,    /* kernel -> regions */
+        SCAN_LOOK_AROUND, /* another kernel than ours? else our kernel -> regions */
+};
+
+struct scan;
+typedef void (*scan_done)(struct scan *scan, void *ctx);
+
+struct scan {
+        enum scan_kind kind;
+        atomic_bool cancel;
+
+        /* found; meaningful when not cancelled */
+        struct epoch *
+                opened; /* ATTACH, LOOK_AROUND: a kernel, NULL: none (or only ours); the callee may take it */
+        struct win32_failure why; /* ATTACH: why there is none */
+        int error;                /* regions could not be looked for: negative errno */
+        size_t n_candidates;
+        size_t n_seen; /* larger than n_candidates: there were more */
+        struct vgpup_candidate candidate[SCAN_MAX_CANDIDATES];
+        uint64_t took_ns;
+
+        /* private */
+        uv_work_t work;
+        struct ram *ram;
+        struct epoch *epoch;
+        uint64_t kcr3;
+        scan_done done;
+        void *ctx;
+};
+
+/**
+ * scan_start() - send one out
+ * @ram:   referenced until it is back
+ * @epoch: likewise; NULL for SCAN_ATTACH
+ * @kcr3:  configured root, 0: find it
+ * @done:  called once on the loop, cancelled or not; the scan is freed when it returns
+ *
+ * Return: 0 and *ret_scan (borrowed; valid until @done returns), or negative errno.
+ */
+int scan_start(uv_loop_t *loop, enum scan_kind kind, struct ram *ram, struct epoch *epoch,
+        uint64_t kcr3, scan_done done, void *ctx, struct scan **ret_scan);
+
+/* Its result will be empty; @done still comes. */
+void scan_cancel(struct scan *scan);
+
+#endif /* VGPUD_SCAN_H */
