@@ -1,0 +1,226 @@
+/*
+ * vgpu_client.h - libvgpu-client: frames of a guest from the local vgpud
+ *
+ *      struct vgpu_client *c;
+ *      vgpu_client_connect("/run/vgpud/win11.sock", NULL, &c, NULL);
+ *      poll vgpu_client_fd(c) for POLLIN, then
+ *      if (vgpu_client_dispatch(c) & VGPU_CLIENT_FRAME)
+ *              vgpu_client_copy_latest(c, buf, sizeof(buf), &frame);
+ *
+ * The newest frame wins: a slow reader misses frames, it never delays the daemon or another reader. A frame that is
+ * delivered is never torn. When the daemon goes, the last frame stays readable, marked stale, and the library
+ * connects again by itself from dispatch and wait.
+ *
+ * No thread, no signal handler, no global state, no abort. One handle belongs to one thread at a time; several
+ * handles are independent. Errors are negative errno values. All times are CLOCK_MONOTONIC nanoseconds unless said
+ * otherwise.
+ *
+ * Compiles as C11 and C++11.
+ */
+#ifndef VGPU_CLIENT_H
+#define VGPU_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgpu_ring.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vgpu_client;
+
+/* options.flags */
+#define VGPU_CLIENT_NO_WAKE_FD                                                                     \
+        UINT32_C(1) /* vgpu_client_wait() only: it then sleeps on the ring's futex */
+#define VGPU_CLIENT_NO_RECONNECT UINT32_C(2) /* stay disconnected once the daemon has gone */
+#define VGPU_CLIENT_WAIT_DAEMON                                                                    \
+        UINT32_C(4) /* connect succeeds without a daemon and finds it later */
+
+struct vgpu_client_options {
+        uint32_t flags;
+        int32_t timeout_ms; /* for the daemon's welcome in connect; 0: 2000 */
+        const char *
+                name; /* shown by `vgpuctl clients`; at most 31 bytes are used; NULL: the program's name */
+};
+
+/* Why connect or query failed, for people. */
+struct vgpu_client_failure {
+        int error; /* the negative errno returned */
+        uint32_t
+                goodbye; /* enum vgpu_goodbye of vgpu_protocol.h if the daemon refused us, else 0 */
+        char text[192];  /* a sentence, never empty after a failure */
+};
+
+/* What dispatch and wait report; a set. */
+enum vgpu_client_event {
+        VGPU_CLIENT_FRAME = 1 << 0, /* a frame newer than the last one copied or reported */
+        VGPU_CLIENT_CURSOR = 1 << 1,
+        VGPU_CLIENT_GEOMETRY = 1 << 2,
+        VGPU_CLIENT_STATUS = 1 << 3,
+        VGPU_CLIENT_STATE =
+                1 << 4, /* the stream's state, epoch or producer; or the tick became (un)overdue */
+        VGPU_CLIENT_GENERATION = 1 << 5, /* another ring: mode or capacity may differ */
+        VGPU_CLIENT_DISCONNECTED =
+                1 << 6, /* everything below is now of the past; see vgpu_client_goodbye() */
+        VGPU_CLIENT_RECONNECTED = 1 << 7,
+        VGPU_CLIENT_INSTANCE = 1 << 8, /* another daemon process: serials started over */
+};
+
+struct vgpu_client_frame {
+        uint32_t width, height; /* pixels */
+        uint32_t stride;        /* bytes; also in the caller's buffer */
+        uint32_t fourcc;        /* DRM_FORMAT_* */
+        uint64_t modifier;
+        size_t bytes;          /* height * stride */
+        uint64_t serial;       /* in the ring; +1 per published frame within one daemon process */
+        uint64_t frame_id;     /* the producer's */
+        uint64_t epoch;        /* which life of the guest */
+        uint32_t run_epoch;    /* which session of the producer */
+        uint32_t producer_pid; /* guest's pid of the process that drew this frame */
+        uint32_t flags;        /* VGPU_RING_FRAME_* */
+        uint32_t
+                n_damage; /* rectangles that differ from the frame this client copied last; 0: all of it */
+        uint64_t timestamp_ns; /* guest's own monotonic clock at capture */
+        uint64_t publish_ns;   /* when the daemon published it */
+        uint64_t
+                missed; /* frames published since the last one copied that this client did not get */
+        uint64_t generation; /* ring it came from */
+        bool stale; /* nothing vouches for it any more: disconnected, tick overdue, or the state is not streaming */
+        struct vgpu_ring_rect damage[VGPU_RING_MAX_DAMAGE];
+};
+
+struct vgpu_client_state {
+        struct vgpu_ring_liveness stream; /* last known; all zero (absent) before a first ring */
+        bool connected;
+        bool tick_overdue; /* five periods without a sign of life: the daemon is dead or hangs */
+        uint64_t tick_ns;  /* its last tick */
+        uint32_t tick_period_ms;
+        uint32_t daemon_pid;
+        uint64_t generation; /* 0: no ring yet */
+        uint8_t instance[16];
+};
+
+struct vgpu_client_stats {
+        uint64_t frames;       /* copied */
+        uint64_t missed;       /* published but not copied, between two copies */
+        uint64_t torn_retries; /* copies thrown away because the slot was reused under them */
+        uint64_t generations;  /* rings mapped */
+        uint64_t reconnects;
+};
+
+/**
+ * vgpu_client_connect() - connect to a daemon and map its ring
+ * @path:       socket; copied
+ * @options:    NULL: defaults (wake fd, reconnect, 2 s)
+ * @ret_client: the handle; vgpu_client_close() frees it
+ * @reterr_why: written on failure only; may be NULL
+ *
+ * Blocks until the daemon has answered, at most options.timeout_ms. With VGPU_CLIENT_WAIT_DAEMON it does not block
+ * and fails only for want of memory or descriptors, or for a bad @path.
+ * Cost: one socket, one epoll, one timerfd, one pipe end; the ring's address space.
+ *
+ * Return: 0, or -ENOENT or -ECONNREFUSED (no daemon), -EACCES, -EPROTONOSUPPORT (another major version), -EUSERS
+ * (too many clients), -EPROTO (it does not speak this protocol or its ring fails the checks), -ETIMEDOUT,
+ * -ENAMETOOLONG, -ENOMEM, -EMFILE.
+ */
+int vgpu_client_connect(const char *path, const struct vgpu_client_options *options,
+        struct vgpu_client **ret_client, struct vgpu_client_failure *reterr_why);
+
+/* Unmaps, closes, frees. NULL is fine. Returns NULL. */
+struct vgpu_client *vgpu_client_close(struct vgpu_client *c);
+
+/**
+ * vgpu_client_fd() - the one descriptor to poll
+ *
+ * Readable (POLLIN, level-triggered) when dispatch has something to do, reconnecting included. The same for the
+ * handle's whole life; owned by it. With VGPU_CLIENT_NO_WAKE_FD it does not become readable for frames.
+ */
+int vgpu_client_fd(const struct vgpu_client *c);
+
+/**
+ * vgpu_client_dispatch() - take what has come
+ *
+ * Never blocks. Reads the socket and the wake pipe, maps new rings, reconnects when it is time, then compares the
+ * ring with what was reported before. May be called at any time; without news it costs a few system calls.
+ *
+ * Return: set of enum vgpu_client_event, 0 (nothing), or < 0: -ENOTCONN (disconnected and not to reconnect; the
+ * last frame stays readable), -EPROTONOSUPPORT (the daemon at the path is now of another major version; likewise
+ * for good).
+ */
+int vgpu_client_dispatch(struct vgpu_client *c);
+
+/**
+ * vgpu_client_wait() - block until something happens
+ * @timeout_ms: 0: as dispatch; negative: no limit
+ *
+ * Also returns VGPU_CLIENT_STATE when the daemon's tick becomes overdue, which no descriptor can tell. Returns
+ * early for a signal with 0.
+ *
+ * Return: as vgpu_client_dispatch(); 0 after the timeout.
+ */
+int vgpu_client_wait(struct vgpu_client *c, int timeout_ms);
+
+/**
+ * vgpu_client_copy_latest() - copy the newest frame if this client has not copied it yet
+ * @buf:       caller's buffer
+ * @cap:       its size in bytes
+ * @ret_frame: written on 1 and with -ENOSPC
+ *
+ * Cost: one copy of the frame, no system call. Never delivers a torn frame: it tries again with the then newest
+ * frame a bounded number of times.
+ *
+ * Return: 1 (copied), 0 (nothing newer, or every try was overtaken; @buf may hold bytes that must not be shown),
+ * -ENOSPC (@cap is too small; ret_frame->bytes says what is needed, @buf untouched), -ENODATA (no ring was ever
+ * mapped), -EPROTO (the ring's descriptor makes no sense).
+ */
+int vgpu_client_copy_latest(
+        struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame);
+
+/* The same for the newest frame whether or not it was copied before; 0 then means there is none. Damage is whole. */
+int vgpu_client_copy_again(
+        struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame);
+
+/**
+ * vgpu_client_cursor(), vgpu_client_geometry(), vgpu_client_status() - snapshots
+ *
+ * No system call. Return: 1 and the snapshot, 0 (never reported yet, or no consistent one within the retries),
+ * -ENODATA (no ring was ever mapped).
+ */
+int vgpu_client_cursor(struct vgpu_client *c, struct vgpu_ring_cursor *ret);
+int vgpu_client_geometry(struct vgpu_client *c, struct vgpu_ring_geometry *ret);
+int vgpu_client_status(struct vgpu_client *c, struct vgpu_ring_status *ret);
+
+/* Where the stream stands and whether the daemon still lives. One clock read. Always fills @ret. */
+void vgpu_client_state(struct vgpu_client *c, struct vgpu_client_state *ret);
+
+/* Word for a state as in `vgpuctl status` ("streaming"); "unknown" for any other value. */
+const char *vgpu_client_state_name(uint32_t state);
+
+void vgpu_client_stats(const struct vgpu_client *c, struct vgpu_client_stats *ret);
+
+/* Why the daemon last said goodbye: its sentence and reason, "" and 0 if it never did. Valid until the next dispatch. */
+const char *vgpu_client_goodbye(const struct vgpu_client *c, uint32_t *ret_reason);
+
+/**
+ * vgpu_client_query() - ask a daemon for a report
+ * @path:       socket
+ * @what:       VGPU_QUERY_* of vgpu_protocol.h
+ * @timeout_ms: for the whole exchange; 0: 2000
+ * @ret_json:   NUL-terminated text; the caller frees it with free()
+ * @reterr_why: written on failure only; may be NULL
+ *
+ * Blocks; needs no handle and maps no ring.
+ *
+ * Return: 0, as vgpu_client_connect(), or what the daemon answered (-EOPNOTSUPP: no such report).
+ */
+int vgpu_client_query(const char *path, uint32_t what, int timeout_ms, char **ret_json,
+        struct vgpu_client_failure *reterr_why);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* VGPU_CLIENT_H */

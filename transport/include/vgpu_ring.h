@@ -1,0 +1,278 @@
+/*
+ * vgpu_ring.h - the ring: what the daemon publishes and local readers map
+ *
+ * A sealed memfd: a header page, one descriptor per slot, then page-aligned slots of pixels. The daemon is the only
+ * writer of every byte; a reader's map is read-only by the kernel's word (F_SEAL_FUTURE_WRITE), so no reader can
+ * harm another or the daemon. Native byte order, naturally aligned, fixed widths; reserved bytes are zero and
+ * ignored by readers. Most readers want vgpu_client.h instead of this.
+ *
+ * Reading a slot (a seqlock):
+ *      word = load(publish.word, acquire); none yet when 0
+ *      s    = load(slot.seq, acquire); odd: being written, start over
+ *      copy descriptor and pixels; check every value before using it
+ *      fence(acquire); load(slot.seq, relaxed) == s and the descriptor's serial is the word's, else start over
+ * Records (liveness, cursor, geometry, status) are read the same way under their own seq. Bound the retries: a
+ * daemon that died while writing leaves an odd seq for ever.
+ *
+ * Waiting: load wake.word, look at what you care about, FUTEX_WAIT (not private) on the loaded value, always with a
+ * timeout of at most tick_period_ms: any holder of a map can requeue other waiters. docs/ring.md has the whole
+ * story.
+ *
+ * Compiles as C11 and C++11.
+ */
+#ifndef VGPU_RING_H
+#define VGPU_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define VGPU_RING_ASSERT(cond) static_assert(cond, #cond)
+#else
+#define VGPU_RING_ASSERT(cond) _Static_assert(cond, #cond)
+#endif
+
+#define VGPU_RING_MAGIC UINT64_C(0x31474E5255504756) /* "VGPURNG1" */
+#define VGPU_RING_VERSION                                                                          \
+        UINT32_C(0x00010000) /* major << 16 | minor; a reader takes any minor of its major */
+#define VGPU_RING_MAJOR(v)   ((uint32_t)(v) >> 16)
+#define VGPU_RING_PAGE       UINT32_C(4096)
+#define VGPU_RING_MIN_SLOTS  3u
+#define VGPU_RING_MAX_SLOTS  16u
+#define VGPU_RING_MAX_DAMAGE 16u
+#define VGPU_RING_MAX_BYTES                                                                        \
+        (UINT64_C(1) << 34) /* no ring is larger; readers refuse one that says so */
+
+/* identity.features: none is defined in 1.0. Leases will take bit 0; a reader ignores bits it does not know. */
+#define VGPU_RING_FEATURE_LEASE UINT64_C(1)
+
+/* What is true in each state; the words are those of `vgpuctl status`. */
+enum vgpu_ring_state {
+        VGPU_RING_ABSENT = 0,     /* no guest RAM to read */
+        VGPU_RING_ATTACHING = 1,  /* RAM is there, no kernel found in it yet */
+        VGPU_RING_SEARCHING = 2,  /* kernel found, no live producer */
+        VGPU_RING_CONFIRMING = 3, /* producers found, waiting for a heartbeat */
+        VGPU_RING_STREAMING = 4,  /* frames come as the guest makes them */
+        VGPU_RING_STALLED = 5,    /* producer or guest stands still: the newest frame is old */
+        VGPU_RING_STOPPING = 6,   /* daemon is going */
+        VGPU_RING_CLOSED = 7,     /* nothing will be written here any more */
+        VGPU_RING_N_STATES
+};
+
+/* slot flags */
+#define VGPU_RING_FRAME_CURSOR_DRAWN                                                               \
+        UINT32_C(1) /* the cursor is in the pixels: do not draw it again */
+
+struct vgpu_ring_rect {
+        uint32_t x, y, w, h; /* pixels, inside the frame */
+};
+
+/* Written once, before the memfd leaves the daemon; never changes. Writer: ring_new(). Order: plain. */
+struct vgpu_ring_identity {
+        uint64_t magic;
+        uint32_t version;
+        uint32_t
+                header_bytes; /* where the first slot starts is slot_offset; this much precedes it */
+        uint64_t features;
+        uint64_t
+                total_bytes; /* slot_offset + slot_count * slot_bytes; the memfd has exactly this size */
+        uint64_t slot_offset; /* page-aligned */
+        uint64_t slot_bytes;  /* capacity of a slot, whole pages */
+        uint32_t slot_count;
+        uint32_t desc_offset;
+        uint32_t desc_bytes; /* from one descriptor to the next */
+        uint32_t tick_period_ms;
+        uint8_t instance
+                [16]; /* random per daemon process: serials and generations compare within one instance only */
+        uint64_t generation; /* rises with every new ring of an instance, from 1 */
+        uint32_t daemon_pid; /* in the daemon's own pid namespace */
+        uint32_t reserved[9];
+};
+
+struct vgpu_ring_liveness {
+        uint32_t state;        /* enum vgpu_ring_state */
+        uint32_t run_epoch;    /* the producer's session counter; 0: none */
+        uint64_t since_ns;     /* CLOCK_MONOTONIC, when @state began */
+        uint64_t epoch;        /* which life of the guest, from 1; 0: none yet */
+        uint32_t producer_pid; /* guest's pid; 0: none */
+        uint32_t reserved;
+};
+
+struct vgpu_ring_cursor {
+        int32_t x,
+                y; /* in the virtual desktop: subtract the geometry's cap_x, cap_y for frame coordinates */
+        uint16_t hot_x, hot_y;
+        uint16_t glyph_w, glyph_h;
+        uint32_t visible;
+        uint32_t id; /* VGPU_CURSOR_ID_* of vgpu_stream.h */
+        uint32_t
+                report; /* moves at every report of the producer; alone it wakes nobody and keeps the serial */
+        uint32_t reserved;
+};
+
+struct vgpu_ring_geometry {
+        int32_t virt_x, virt_y;
+        uint32_t virt_w, virt_h;
+        int32_t cap_x, cap_y;
+        uint32_t dpi;
+        uint32_t refresh_mhz; /* millihertz */
+};
+
+struct vgpu_ring_status {
+        uint32_t status;  /* VGPU_ST_* */
+        uint32_t backend; /* VGPU_BK_* */
+        uint32_t error_code;
+        uint32_t applied_fps;
+        uint32_t supported_formats; /* bit (1 << VGPU_FMT_*) */
+        uint32_t ctrl_ack;
+        uint32_t full_frame_ack;
+        uint32_t reserved;
+        uint64_t
+                heartbeat; /* these two alone wake nobody and keep the serial: they move all the time */
+        uint64_t content_change_ns; /* guest's monotonic clock */
+};
+
+/* Records: seq odd while written; serial +1 per change worth looking at, 0 before the first. Writer: the daemon. */
+struct vgpu_ring_liveness_record {
+        uint32_t seq;
+        uint32_t reserved;
+        uint64_t serial;
+        struct vgpu_ring_liveness value;
+        uint64_t reserved2[2];
+};
+
+struct vgpu_ring_cursor_record {
+        uint32_t seq;
+        uint32_t reserved;
+        uint64_t serial;
+        struct vgpu_ring_cursor value;
+        uint64_t reserved2[2];
+};
+
+struct vgpu_ring_geometry_record {
+        uint32_t seq;
+        uint32_t reserved;
+        uint64_t serial;
+        struct vgpu_ring_geometry value;
+        uint64_t reserved2[2];
+};
+
+struct vgpu_ring_status_record {
+        uint32_t seq;
+        uint32_t reserved;
+        uint64_t serial;
+        struct vgpu_ring_status value;
+};
+
+/*
+ * The header page. Every field has one writer, the daemon; the order named is the writer's, readers load with
+ * acquire. Words that change at different rates are on lines of their own, so that a tick does not evict a waiter's
+ * word.
+ */
+struct vgpu_ring_header {
+        struct vgpu_ring_identity identity;
+        uint64_t
+                superseded_by; /* 0x080: release; generation that replaced this ring, 0: this is the current one */
+        uint64_t reserved0[7];
+        struct vgpu_ring_liveness_record liveness; /* 0x0C0 */
+        uint64_t
+                tick_ns; /* 0x100: relaxed; CLOCK_MONOTONIC at the daemon's last tick, every tick_period_ms */
+        uint64_t reserved1[7];
+        uint64_t
+                publish; /* 0x140: release, last of a frame; VGPU_RING_WORD(serial, slot), 0: no frame yet */
+        uint64_t reserved2[7];
+        uint32_t
+                wake; /* 0x180: release; +1 after every change of anything below or above but the tick; the futex */
+        uint32_t reserved3[15];
+        struct vgpu_ring_cursor_record cursor;     /* 0x1C0 */
+        struct vgpu_ring_geometry_record geometry; /* 0x200 */
+        struct vgpu_ring_status_record status;     /* 0x240 */
+};
+
+/* One per slot. Writer: the daemon, inside the slot's seq window; values for reading only after seq was confirmed. */
+struct vgpu_ring_desc {
+        uint32_t
+                seq; /* odd: being written, or thrown away. relaxed + fence when odd, release when even */
+        uint32_t n_damage; /* rectangles; 0: the whole frame */
+        uint64_t
+                serial; /* this frame's in the ring: +1 per published frame, over all generations of an instance */
+        uint64_t frame_id; /* the producer's */
+        uint64_t epoch;
+        uint32_t run_epoch;
+        uint32_t producer_pid;
+        uint32_t width, height; /* pixels */
+        uint32_t stride;        /* bytes; height * stride bytes are valid */
+        uint32_t fourcc;        /* DRM_FORMAT_* */
+        uint64_t modifier;      /* DRM_FORMAT_MOD_LINEAR (0) */
+        uint32_t flags;         /* VGPU_RING_FRAME_* */
+        uint32_t reserved0;
+        uint64_t timestamp_ns; /* guest's monotonic clock at capture */
+        uint64_t publish_ns;   /* CLOCK_MONOTONIC, just before `publish` was stored */
+        uint64_t reserved1[5];
+        struct vgpu_ring_rect damage[VGPU_RING_MAX_DAMAGE]; /* since the frame of serial - 1 */
+        uint64_t reserved2[16];
+};
+
+#define VGPU_RING_DESC_OFFSET VGPU_RING_PAGE
+
+#define VGPU_RING_WORD(serial, slot) ((uint64_t)(serial) << 8 | (uint64_t)(slot))
+#define VGPU_RING_WORD_SERIAL(word)  ((uint64_t)(word) >> 8)
+#define VGPU_RING_WORD_SLOT(word)    ((uint32_t)((uint64_t)(word)&0xFF))
+
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_rect) == 16);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_identity) == 0x80);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, magic) == 0x00);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, version) == 0x08);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, header_bytes) == 0x0C);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, features) == 0x10);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, total_bytes) == 0x18);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, slot_offset) == 0x20);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, slot_bytes) == 0x28);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, slot_count) == 0x30);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, desc_offset) == 0x34);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, desc_bytes) == 0x38);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, tick_period_ms) == 0x3C);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, instance) == 0x40);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, generation) == 0x50);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, daemon_pid) == 0x58);
+
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_liveness) == 32);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_cursor) == 32);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_geometry) == 32);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_status) == 48);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_liveness_record) == 64);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_cursor_record) == 64);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_geometry_record) == 64);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_status_record) == 64);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_cursor_record, serial) == 8);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_cursor_record, value) == 16);
+
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, superseded_by) == 0x080);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, liveness) == 0x0C0);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, tick_ns) == 0x100);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, publish) == 0x140);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, wake) == 0x180);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, cursor) == 0x1C0);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, geometry) == 0x200);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, status) == 0x240);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_header) == 0x280);
+
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, seq) == 0x00);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, n_damage) == 0x04);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, serial) == 0x08);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, frame_id) == 0x10);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, epoch) == 0x18);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, run_epoch) == 0x20);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, producer_pid) == 0x24);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, width) == 0x28);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, height) == 0x2C);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, stride) == 0x30);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, fourcc) == 0x34);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, modifier) == 0x38);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, flags) == 0x40);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, timestamp_ns) == 0x48);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, publish_ns) == 0x50);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, damage) == 0x80);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_desc) == 0x200);
+
+#endif /* VGPU_RING_H */

@@ -1,0 +1,116 @@
+/*
+ * ring.h - the publisher's side of the ring (vgpu_ring.h)
+ *
+ * Makes the memfd, seals it so that nobody but this map can ever write it, and puts frames and records into it in
+ * the order readers rely on. One thread calls it; nothing is allocated after ring_new(). A ring is one generation:
+ * another capacity means another ring, whose config continues generation and serial.
+ */
+#ifndef VGPUD_RING_H
+#define VGPUD_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgpu_ring.h"
+
+struct ring;
+
+struct ring_config {
+        uint32_t slots;      /* VGPU_RING_MIN_SLOTS .. VGPU_RING_MAX_SLOTS */
+        uint64_t slot_bytes; /* capacity of a slot, > 0; rounded up to whole pages */
+        uint64_t generation; /* from 1; above the ring this one replaces */
+        uint64_t serial;     /* last serial of the ring this one replaces, 0 for the first */
+        uint8_t instance[16];
+        uint32_t tick_period_ms; /* > 0 */
+};
+
+/* What is said about a frame; the ring adds seq, serial and publish time. */
+struct ring_frame {
+        uint64_t frame_id;
+        uint64_t epoch;
+        uint32_t run_epoch;
+        uint32_t producer_pid;
+        uint32_t width, height, stride; /* pixels, pixels, bytes; height * stride <= slot_bytes */
+        uint32_t fourcc;
+        uint64_t modifier;
+        uint32_t flags; /* VGPU_RING_FRAME_* */
+        uint64_t timestamp_ns;
+        uint32_t
+                n_damage; /* since the frame published before; 0 or over VGPU_RING_MAX_DAMAGE: whole */
+        struct vgpu_ring_rect damage[VGPU_RING_MAX_DAMAGE];
+};
+
+/**
+ * ring_new() - make and seal a ring
+ * @config:   see there
+ * @ret_ring: heap-owned; ring_free()
+ *
+ * Maps the memfd, then seals SHRINK, GROW, FUTURE_WRITE and SEAL and sets mode 0400. The state is VGPU_RING_ABSENT,
+ * there is no frame. Pages of a slot are taken when it is first written.
+ *
+ * Return: 0, or -EINVAL (config out of range), -ENOMEM, -EMFILE, -ENFILE, or what /proc said when it is not
+ * mounted.
+ */
+int ring_new(const struct ring_config *config, struct ring **ret_ring);
+
+/* Unmaps and closes; readers that hold it keep what they have. Marks nothing: see ring_close(). NULL is fine. Returns NULL. */
+struct ring *ring_free(struct ring *r);
+
+/* The O_RDONLY descriptor to hand to readers; owned by the ring. */
+int ring_fd(const struct ring *r);
+
+const struct vgpu_ring_identity *ring_identity(const struct ring *r);
+
+/* Serial of the newest frame, counting on from config.serial. */
+uint64_t ring_serial(const struct ring *r);
+
+/**
+ * ring_slot_begin() - open a slot for writing
+ *
+ * Takes the slot whose frame is the oldest, never the newest one. Its seq is odd from here on: a reader that was
+ * still copying it notices. Exactly one of ring_publish() and ring_slot_abort() follows.
+ *
+ * Return: slot_bytes writable bytes, page-aligned, the caller's until then. Holds old pixels.
+ */
+uint8_t *ring_slot_begin(struct ring *r);
+
+/**
+ * ring_slot_abort() - give the open slot up
+ * @touched: bytes from its start that may have been written
+ *
+ * Zeroes them at once, since a slot is memory that readers see. seq stays odd: nobody takes it for a frame.
+ */
+void ring_slot_abort(struct ring *r, size_t touched);
+
+/**
+ * ring_publish() - make the open slot the newest frame and wake readers
+ * @frame: checked by assert; damage becomes whole after a change of mode, epoch, run_epoch or producer, for the
+ *         first frame of a ring, and when a rectangle leaves the frame
+ *
+ * Non-temporal stores into the slot before this are ordered by its sfence. One FUTEX_WAKE, unconditional.
+ *
+ * Return: the frame's serial.
+ */
+uint64_t ring_publish(struct ring *r, const struct ring_frame *frame);
+
+/*
+ * Records. Each is stored under its seqlock and, if it differs from what is there, gets the next serial and wakes.
+ * A value that says nothing new costs a comparison. `report`, `heartbeat` and `content_change_ns` are refreshed
+ * without waking anybody. Return: whether readers were told.
+ */
+bool ring_set_liveness(struct ring *r, const struct vgpu_ring_liveness *value);
+bool ring_set_cursor(struct ring *r, const struct vgpu_ring_cursor *value);
+bool ring_set_geometry(struct ring *r, const struct vgpu_ring_geometry *value);
+bool ring_set_status(struct ring *r, const struct vgpu_ring_status *value);
+
+/* Say that the daemon lives; every tick_period_ms. @now_ns: CLOCK_MONOTONIC. Wakes nobody. */
+void ring_tick(struct ring *r, uint64_t now_ns);
+
+/* Mark as replaced by @generation and wake: waiters look for the new one. Call after every client was sent it. */
+void ring_supersede(struct ring *r, uint64_t generation);
+
+/* State VGPU_RING_CLOSED since @now_ns, and wake: nothing more will come. */
+void ring_close(struct ring *r, uint64_t now_ns);
+
+#endif /* VGPUD_RING_H */

@@ -1,0 +1,189 @@
+/*
+ * server.h - the daemon's end of the socket: clients, what they hold, what they are told
+ *
+ * No event loop and no clock inside: descriptors come out for the caller to poll, times go in. Nothing here blocks:
+ * every send is MSG_DONTWAIT, every wake pipe O_NONBLOCK. Per client the server holds one socket, one pipe end and
+ * one small struct; nothing a client does makes it hold more. Clients are hostile: what breaks the protocol is
+ * answered with a GOODBYE that says why, and dropped.
+ */
+#ifndef VGPUD_SERVER_H
+#define VGPUD_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ring.h"
+#include "vgpu_protocol.h"
+
+struct server;
+struct peer;
+
+/**
+ * query callback - write a report as JSON text
+ * @what: enum vgpu_query, or a number this build does not know
+ * @buf:  @cap bytes (VGPU_REPLY_MAX)
+ *
+ * Called from peer_dispatch(); must not call back into the server but for the getters.
+ *
+ * Return: bytes written, or a negative errno that the client is given (-EOPNOTSUPP: no such report).
+ */
+typedef int (*server_query_fn)(void *ctx, uint32_t what, char *buf, size_t cap);
+
+#define SERVER_GROUP_NONE ((gid_t)-1)
+
+struct server_config {
+        int listen_fd; /* >= 0: a listening SOCK_SEQPACKET socket, owned by the server on success; -1: make @path */
+        const char *path;          /* absolute */
+        mode_t mode;               /* of the socket file */
+        gid_t group;               /* of the socket file; SERVER_GROUP_NONE: leave it */
+        uint32_t max_clients;      /* in all */
+        uint32_t max_clients_user; /* of one uid; 0: as max_clients */
+        uint64_t hello_timeout_ns; /* from accept to HELLO; 0: 2 s */
+        server_query_fn query;     /* NULL: every query is -EOPNOTSUPP */
+        void *query_ctx;
+};
+
+enum server_reason {
+        SERVER_OK,
+        SERVER_PATH_TOO_LONG, /* does not fit a socket address */
+        SERVER_FOLDER_MISSING,
+        SERVER_FOLDER_DENIED, /* not writable for us */
+        SERVER_IN_USE,        /* another daemon answers at the path */
+        SERVER_NOT_A_SOCKET,  /* something else is at the path; it is left alone */
+        SERVER_GROUP_DENIED,  /* the socket file cannot be given to the group */
+        SERVER_BAD_LISTEN_FD, /* the descriptor given is no listening SOCK_SEQPACKET socket */
+        SERVER_FAILED,        /* anything else: see error */
+        SERVER_N_REASONS,
+};
+
+struct server_failure {
+        enum server_reason reason;
+        int error; /* negative errno, as returned */
+};
+
+const char *server_reason_text(enum server_reason reason);
+
+/**
+ * server_new() - listen
+ * @config:     see there; the path is copied
+ * @ret_server: heap-owned; server_free()
+ * @reterr_why: written on failure only; may be NULL
+ *
+ * The socket file of a daemon that died is replaced; that of a living one is -EADDRINUSE (told apart by a lock on
+ * PATH.lock, which the kernel drops with its owner, and by connecting). On failure nothing is left behind and a
+ * config.listen_fd stays the caller's.
+ *
+ * Return: 0, or a negative errno.
+ */
+int server_new(const struct server_config *config, struct server **ret_server,
+        struct server_failure *reterr_why);
+
+/**
+ * server_free() - close everything
+ *
+ * Every peer must have been freed. Removes the socket file if it is still the one server_new() made. NULL is fine.
+ * Returns NULL.
+ */
+struct server *server_free(struct server *s);
+
+/* Poll it for reading, then server_accept(). Owned by the server. */
+int server_fd(const struct server *s);
+
+/**
+ * server_accept() - take one connection
+ * @now_ns:   CLOCK_MONOTONIC
+ * @ret_peer: poll peer_fd() for reading from now on
+ *
+ * Call until it returns 0. Running out of descriptors refuses a client instead of leaving it in the queue to spin
+ * on.
+ *
+ * Return: 1 and *ret_peer, 0 (nobody waits), -ECONNREFUSED (one was refused and told so; counted), or another
+ * negative errno that says the listening socket is broken.
+ */
+int server_accept(struct server *s, uint64_t now_ns, struct peer **ret_peer);
+
+/**
+ * server_set_ring() - the ring clients get from now on
+ * @ring: borrowed until the next call; NULL: none
+ *
+ * Every client that wants a ring is sent the new generation. A client that has not read the message before this one
+ * gets no second: it is sent the ring that is newest when it has (retried by server_expire() and peer_dispatch()).
+ */
+void server_set_ring(struct server *s, const struct ring *ring);
+
+/* Write a byte into every wake pipe handed out. Cost: one system call per such client; a full pipe is fine. */
+void server_wake(struct server *s);
+
+/**
+ * server_expire() - what time brings; call at every tick
+ *
+ * Retries generations that could not be delivered, then returns one peer whose HELLO is overdue (told so already):
+ * drop it and call again until NULL.
+ */
+struct peer *server_expire(struct server *s, uint64_t now_ns);
+
+/* Send GOODBYE to every client. The caller then frees the peers. */
+void server_goodbye_all(struct server *s, enum vgpu_goodbye reason, const char *text);
+
+struct server_counters {
+        uint64_t accepted;
+        uint64_t refused[VGPU_N_GOODBYES]; /* never became a peer */
+        uint64_t dropped[VGPU_N_GOODBYES]; /* NONE: closed by the client itself */
+        uint64_t deferred;                 /* generations that had to wait for a client */
+        uint64_t wakes;                    /* bytes written into pipes */
+        uint64_t wakes_full;               /* pipes that were full */
+};
+
+const struct server_counters *server_counters(const struct server *s);
+
+/* Clients now, those before HELLO included. */
+uint32_t server_n_peers(const struct server *s);
+
+/* Iterate: NULL gives the first; NULL after the last. The current one may be freed once its successor was taken. */
+struct peer *server_next_peer(struct server *s, struct peer *after);
+
+int peer_fd(const struct peer *p);
+
+/* One pointer for the caller, for its poll handle. */
+void peer_set_data(struct peer *p, void *data);
+void *peer_data(const struct peer *p);
+
+/**
+ * peer_dispatch() - read what a client sent; at most a few messages per call
+ *
+ * Return: 0, or < 0: drop it with peer_free(): -ECONNRESET (it closed), anything else: it was told goodbye with
+ * peer_info().goodbye and goodbye_text.
+ */
+int peer_dispatch(struct peer *p, uint64_t now_ns);
+
+/* Tell a client goodbye; the caller frees it afterwards. @text: a sentence, cut to fit. */
+void peer_goodbye(struct peer *p, enum vgpu_goodbye reason, const char *text);
+
+struct peer_info {
+        uid_t uid;
+        gid_t gid;
+        pid_t pid;
+        const char *
+                name; /* raw bytes from the client, NUL-terminated: escape before showing; "" before HELLO */
+        bool ready;           /* HELLO taken */
+        uint32_t granted;     /* VGPU_WANT_* */
+        uint64_t since_ns;    /* accept */
+        uint64_t generation;  /* last one sent */
+        uint64_t released;    /* last one it let go */
+        bool behind;          /* a newer generation waits for it to read the last */
+        uint64_t frames_seen; /* by its own account */
+        uint64_t frames_missed;
+        uint64_t torn_retries;
+        enum vgpu_goodbye goodbye; /* why it was or is to be dropped */
+        const char *goodbye_text;
+};
+
+/* Strings live as long as @p. */
+struct peer_info peer_info(const struct peer *p);
+
+/* Close the client's descriptors and forget it. The caller has stopped polling peer_fd(). NULL is fine. Returns NULL. */
+struct peer *peer_free(struct peer *p);
+
+#endif /* VGPUD_SERVER_H */
