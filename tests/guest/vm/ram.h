@@ -17,10 +17,9 @@ struct ram_extent {
 struct ram {
         struct ram_extent extent[RAM_MAX_EXTENTS]; /* usable RAM, rising */
         unsigned int n_extents;
-        uint64_t free_from; /* first address above this kernel's image, 2 MiB aligned */
-        uint64_t
-                direct_entry; /* the PML4 entry at VM_DIRECT_SLOT, for every table that is built later */
-        uint64_t total;       /* RAM as given to QEMU, holes and firmware's share included */
+        uint64_t free_from;    /* first address above this image, 2 MiB aligned */
+        uint64_t direct_entry; /* what every PML4 has at VM_DIRECT_SLOT */
+        uint64_t total;        /* as given to QEMU, the firmware's share included */
         char command_line[512];
 };
 

@@ -1,0 +1,195 @@
+/*
+ * command.c - the serial line's commands
+ */
+#include "command.h"
+
+#include <stddef.h>
+
+#include "serial.h"
+#include "text.h"
+
+struct command {
+        const char *name;
+        bool needs_producer;
+        /* NULL: done, answer with the facts; else the reason it was not. */
+        const char *(*run)(struct desktop *d, char *arguments);
+};
+
+static void put_fact(struct text *t, const char *name, uint64_t value)
+{
+        text_str(t, name);
+        text_hex(t, value);
+}
+
+static void put_facts(struct text *t, const struct command_context *c)
+{
+        const struct desktop *d = c->desktop;
+        const struct machine *m = d->machine;
+
+        text_str(t, " ram=- machine=q35");
+        put_fact(t, " ram_size=", c->ram_total);
+        text_str(t, " build=");
+        text_dec(t, m->cfg.build);
+        put_fact(t, " kcr3=", m->kcr3);
+        put_fact(t, " kernel=", m->kernel_base);
+        text_str(t, " pid=");
+        text_dec(t, m->producer ? m->producer->pid : 0);
+        put_fact(t, " cr3=", m->producer ? m->producer->cr3 : 0);
+        put_fact(t, " region=", m->producer ? m->region.gva : 0);
+        text_str(t, " mode=");
+        text_dec(t, d->mode.width);
+        text_str(t, "x");
+        text_dec(t, d->mode.height);
+        text_str(t, "@");
+        text_dec(t, d->mode.fps);
+        text_str(t, " format=");
+        text_str(t, format_name(d->mode.format));
+        text_str(t, " run_epoch=");
+        text_dec(t, d->alive ? d->producer.run_epoch : 0);
+        text_str(t, " boot=");
+        text_dec(t, c->boot);
+        text_str(t, " frames=");
+        text_dec(t, d->n_frames);
+        text_str(t, " millifps=");
+        text_dec(t, d->measured_millifps);
+}
+
+static void print(struct text *t)
+{
+        text_str(t, "\n");
+        serial_write(t->bytes, t->len);
+}
+
+void command_ready(const struct command_context *c)
+{
+        struct text t = { 0 };
+
+        text_str(&t, "ready");
+        put_facts(&t, c);
+        print(&t);
+}
+
+static const char *run_status(struct desktop *d, char *arguments)
+{
+        (void)d;
+        (void)arguments;
+        return NULL;
+}
+
+static const char *run_restart(struct desktop *d, char *arguments)
+{
+        (void)arguments;
+        desktop_kill(d);
+        return desktop_start(d) ? NULL : d->machine->error;
+}
+
+static const char *run_kill(struct desktop *d, char *arguments)
+{
+        (void)arguments;
+        desktop_kill(d);
+        return NULL;
+}
+
+static const char *run_break(struct desktop *d, char *arguments)
+{
+        (void)arguments;
+        (void)desktop_break_run(d);
+        return NULL;
+}
+
+static const char *run_stop_heartbeat(struct desktop *d, char *arguments)
+{
+        (void)arguments;
+        d->hung = true;
+        return NULL;
+}
+
+static const char *run_start_heartbeat(struct desktop *d, char *arguments)
+{
+        (void)arguments;
+        d->hung = false;
+        return NULL;
+}
+
+static const char *run_mode(struct desktop *d, char *arguments)
+{
+        struct mode mode = d->mode;
+        const char *size = text_word(&arguments);
+        const char *format = text_word(&arguments);
+
+        if (*format && !(mode.format = format_of(format)))
+                return "unknown format";
+        if (!mode_parse(size, &mode))
+                return "mode is WxH@FPS and must fit a slot";
+        return desktop_set_mode(d, &mode) ? NULL : d->machine->error;
+}
+
+static const char *run_cursor(struct desktop *d, char *arguments)
+{
+        int32_t x, y;
+
+        if (!text_integer(text_word(&arguments), &x) || !text_integer(text_word(&arguments), &y))
+                return "cursor needs X Y";
+        d->cursor_fixed = true;
+        d->cursor_hidden = false;
+        d->cursor_x = x;
+        d->cursor_y = y;
+        return NULL;
+}
+
+static const char *run_hide_cursor(struct desktop *d, char *arguments)
+{
+        (void)arguments;
+        d->cursor_hidden = true;
+        return NULL;
+}
+
+static const char *run_hosts(struct desktop *d, char *arguments)
+{
+        (void)d;
+        (void)arguments;
+        return "this is the host's to do: QMP stop, cont, system_reset, quit";
+}
+
+static const struct command commands[] = {
+        { "status", false, run_status },
+        { "restart-producer", false, run_restart },
+        { "kill", true, run_kill },
+        { "run-epoch", true, run_break },
+        { "stop-heartbeat", true, run_stop_heartbeat },
+        { "start-heartbeat", true, run_start_heartbeat },
+        { "mode", false, run_mode },
+        { "cursor", true, run_cursor },
+        { "hide-cursor", true, run_hide_cursor },
+        { "pause", false, run_hosts },
+        { "resume", false, run_hosts },
+        { "reboot", false, run_hosts },
+        { "quit", false, run_hosts },
+};
+
+static const char *run(struct desktop *d, char *line)
+{
+        const char *name = text_word(&line);
+
+        for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+                if (!text_equal(commands[i].name, name))
+                        continue;
+                if (commands[i].needs_producer && !d->alive)
+                        return "there is no producer";
+                return commands[i].run(d, line);
+        }
+        return "unknown command";
+}
+
+void command_run(const struct command_context *c, char *line)
+{
+        const char *why = run(c->desktop, line);
+        struct text t = { 0 };
+
+        text_str(&t, why ? "error " : "ok");
+        if (why)
+                text_str(&t, why);
+        else
+                put_facts(&t, c);
+        print(&t);
+}
