@@ -79,8 +79,8 @@ const char *vgpu_source_reason_text(enum vgpu_source_reason reason);
  * @ram_size:   bytes, 0: the file's size
  * @reterr_why: written on failure only; may be NULL
  *
- * Installs, once per process, the SIGBUS guard that reads through maps run under; a SIGBUS that is not ours goes on to
- * whoever had the signal before.
+ * Takes SIGBUS for the process, for the guard that reads through maps run under; one that is not ours goes on to whoever
+ * had the signal before.
  *
  * Return: heap-owned source, or NULL.
  */
@@ -99,12 +99,14 @@ void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);
 
 /**
  * vgpu_source_gather() - copy extents through the map into one buffer
- * @extents: guest-physical pieces; each within RAM
- * @dst:     each piece lands at dst + (extent offset - base_offset)
+ * @extents:     guest-physical pieces; each within RAM
+ * @base_offset: of the range that @dst is for; none of the extents begins before it
+ * @dst:         each piece lands at dst + (extent offset - base_offset); the caller knows that they fit
  *
  * The frame path: one guarded run over all pieces, no system call.
  *
- * Return: 0, -EFAULT (outside RAM), -ESTALE (the file shrank under the map). After a failure @dst is unspecified.
+ * Return: 0, -EFAULT (outside RAM), -ESTALE (the file shrank under the map), -EIO (the host could not give the page:
+ * out of memory, or it is bad). After a failure @dst is unspecified.
  */
 int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents, uint64_t base_offset,
         uint8_t *dst);
@@ -113,7 +115,10 @@ int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t 
  * vgpu_source_check() - is the file still what was opened?
  * @path: where it was opened from
  *
- * Return: 0, -ESTALE (truncated, or another file is at the path), -ENOENT (nothing is at the path any more).
+ * Two system calls, no read. A file that grew is still what it was.
+ *
+ * Return: 0, -ESTALE (truncated, or another file is at the path), -ENOENT (nothing is at the path any more), or what
+ * else looking at the path said (-EACCES...).
  */
 int vgpu_source_check(const vgpu_source *s, const char *path);
 

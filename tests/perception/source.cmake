@@ -1,0 +1,9 @@
+# The memory source's tests: they need no guest, only files.
+
+foreach(name source_test source_guard_test)
+        add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
+        target_link_libraries(${name} PRIVATE vgpu_source vgpu_flags PkgConfig::CMOCKA Threads::Threads)
+        add_test(NAME perception/${name} COMMAND ${name})
+        set_tests_properties(perception/${name} PROPERTIES LABELS unit TIMEOUT 60 SKIP_RETURN_CODE 77)
+endforeach()
+target_include_directories(source_guard_test PRIVATE ${PROJECT_SOURCE_DIR}/perception/source)

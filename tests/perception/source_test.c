@@ -1,0 +1,591 @@
+/*
+ * source_test.c - a RAM file as a vmie_mem: layouts as data, holes that stay holes, files that shrink, move and vanish
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vgpu_source.h"
+
+#define MIB    (UINT64_C(1) << 20)
+#define GIB    (UINT64_C(1) << 30)
+#define PAGE   UINT64_C(4096)
+#define MARKER 0xa5
+
+/* A memfd as QEMU makes one, and the path under which another process finds it. */
+struct ram {
+        int fd;
+        char path[64];
+};
+
+static struct ram ram_new(uint64_t size)
+{
+        struct ram ram = { .fd = memfd_create("guest-ram", MFD_CLOEXEC) };
+
+        assert_true(ram.fd >= 0);
+        assert_int_equal(ftruncate(ram.fd, (off_t)size), 0);
+        snprintf(ram.path, sizeof(ram.path), "/proc/%d/fd/%d", (int)getpid(), ram.fd);
+        return ram;
+}
+
+static void ram_put(const struct ram *ram, uint64_t offset, const char *text)
+{
+        assert_int_equal(pwrite(ram->fd, text, strlen(text), (off_t)offset), strlen(text));
+}
+
+static blkcnt_t ram_blocks(const struct ram *ram)
+{
+        struct stat st;
+
+        assert_int_equal(fstat(ram->fd, &st), 0);
+        return st.st_blocks;
+}
+
+static vgpu_source *source_over(const struct ram *ram, enum vgpu_machine machine)
+{
+        struct vgpu_source_failure why = { 0 };
+        vgpu_source *s = vgpu_source_open(ram->path, machine, 0, &why);
+
+        if (s == NULL)
+                fail_msg("%s: %s (%s)", ram->path, vgpu_source_reason_text(why.reason),
+                        strerror(why.error));
+        return s;
+}
+
+static int mem_read(vmie_mem *m, uint64_t gpa, void *dst, size_t len)
+{
+        return m->ops->read(m->ctx, gpa, dst, len);
+}
+
+static char *temp_dir(char *path, size_t cap)
+{
+        const char *base = getenv("TMPDIR");
+
+        snprintf(path, cap, "%s/vgpu-source-XXXXXX", base != NULL ? base : "/tmp");
+        assert_non_null(mkdtemp(path));
+        return path;
+}
+
+/* ---- layouts ----------------------------------------------------------------------------------------------------- */
+
+struct layout_case {
+        enum vgpu_machine machine;
+        uint64_t ram_size;
+        uint64_t below;
+};
+
+static const struct layout_case layouts[] = {
+        { VGPU_MACHINE_Q35, PAGE, PAGE },
+        { VGPU_MACHINE_Q35, 2 * GIB, 2 * GIB },
+        { VGPU_MACHINE_Q35, 0xb0000000 - PAGE, 0xb0000000 - PAGE },
+        { VGPU_MACHINE_Q35, 0xb0000000, 0x80000000 },
+        { VGPU_MACHINE_Q35, 4 * GIB, 0x80000000 },
+        { VGPU_MACHINE_Q35, 1024 * GIB, 0x80000000 },
+        { VGPU_MACHINE_PC, 0xb0000000, 0xb0000000 },
+        { VGPU_MACHINE_PC, 0xe0000000 - PAGE, 0xe0000000 - PAGE },
+        { VGPU_MACHINE_PC, 0xe0000000, 0xc0000000 },
+        { VGPU_MACHINE_PC, 8 * GIB, 0xc0000000 },
+        { VGPU_MACHINE_MICROVM, 0xc0000000 - PAGE, 0xc0000000 - PAGE },
+        { VGPU_MACHINE_MICROVM, 0xc0000000, 0xc0000000 },
+        { VGPU_MACHINE_MICROVM, 0xc0000000 + PAGE, 0xc0000000 },
+        { VGPU_MACHINE_FLAT, PAGE, PAGE },
+        { VGPU_MACHINE_FLAT, 64 * GIB, 64 * GIB },
+};
+
+static void a_layout_splits_at_its_machines_threshold(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+                const struct layout_case *c = &layouts[i];
+                struct vgpu_layout l;
+
+                assert_int_equal(vgpu_layout_for(c->machine, c->ram_size, &l), 0);
+                assert_int_equal(l.n_pieces, c->below == c->ram_size ? 1 : 2);
+                assert_int_equal(l.piece[0].gpa, 0);
+                assert_int_equal(l.piece[0].offset, 0);
+                assert_int_equal(l.piece[0].len, c->below);
+                if (l.n_pieces == 2) {
+                        assert_int_equal(l.piece[1].gpa, 4 * GIB);
+                        assert_int_equal(l.piece[1].offset, c->below);
+                        assert_int_equal(l.piece[1].len, c->ram_size - c->below);
+                }
+        }
+}
+
+static void a_size_that_no_guest_has_gets_no_layout(void **state)
+{
+        static const uint64_t sizes[] = { 0, 1, PAGE - 1, PAGE + 1, UINT64_MAX,
+                UINT64_MAX - PAGE + 1, UINT64_C(1) << 52 };
+        struct vgpu_layout l = { .n_pieces = 77 };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+                for (int machine = 0; machine < VGPU_N_MACHINES; machine++)
+                        assert_int_equal(
+                                vgpu_layout_for((enum vgpu_machine)machine, sizes[i], &l), -EINVAL);
+        assert_int_equal(vgpu_layout_for(VGPU_N_MACHINES, PAGE, &l), -EINVAL);
+        assert_int_equal(l.n_pieces, 77);
+}
+
+static void a_machine_is_known_by_its_own_name_only(void **state)
+{
+        enum vgpu_machine machine = VGPU_MACHINE_PC;
+
+        (void)state;
+        for (int i = 0; i < VGPU_N_MACHINES; i++) {
+                assert_int_equal(
+                        vgpu_machine_from_name(vgpu_machine_name((enum vgpu_machine)i), &machine),
+                        0);
+                assert_int_equal(machine, i);
+        }
+        assert_int_equal(vgpu_machine_from_name("Q35", &machine), -EINVAL);
+        assert_int_equal(vgpu_machine_from_name("", &machine), -EINVAL);
+        assert_string_equal(vgpu_machine_name(VGPU_N_MACHINES), "unknown");
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static void both_readings_find_bytes_on_both_sides_of_the_hole(void **state)
+{
+        struct ram ram = ram_new(4 * GIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_Q35);
+        vmie_mem mem[2];
+        char got[8] = { 0 };
+
+        (void)state;
+        ram_put(&ram, 2 * GIB - 8, "below..!");
+        ram_put(&ram, 2 * GIB, "above..!");
+        vgpu_source_mem_pread(s, &mem[0]);
+        vgpu_source_mem_map(s, &mem[1]);
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(mem[i].n_extents, 2);
+                assert_int_equal(mem[i].extents[1].gpa, 4 * GIB);
+                assert_int_equal(mem[i].extents[1].len, 2 * GIB);
+                assert_int_equal(mem_read(&mem[i], 2 * GIB - 8, got, 8), 0);
+                assert_memory_equal(got, "below..!", 8);
+                assert_int_equal(mem_read(&mem[i], 4 * GIB, got, 8), 0);
+                assert_memory_equal(got, "above..!", 8);
+                assert_int_equal(mem_read(&mem[i], 4 * GIB + 1, got, 3), 0);
+                assert_memory_equal(got, "bov", 3);
+                assert_int_equal(mem_read(&mem[i], 4 * GIB + 4, got, 4), 0);
+                assert_memory_equal(got, "e..!", 4);
+        }
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
+static void a_read_outside_ram_is_refused_by_both_readings(void **state)
+{
+        static const struct {
+                uint64_t gpa;
+                size_t len;
+        } outside[] = { { 2 * GIB, 1 }, { 2 * GIB - 1, 2 }, { 4 * GIB - 1, 1 }, { 6 * GIB, 1 },
+                { 6 * GIB - 4, 8 }, { UINT64_MAX, 1 }, { UINT64_MAX - 7, 16 }, { 0, SIZE_MAX } };
+        struct ram ram = ram_new(4 * GIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_Q35);
+        vmie_mem mem[2];
+        char got[16];
+
+        (void)state;
+        vgpu_source_mem_pread(s, &mem[0]);
+        vgpu_source_mem_map(s, &mem[1]);
+        for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++)
+                for (int j = 0; j < 2; j++)
+                        assert_int_equal(
+                                mem_read(&mem[j], outside[i].gpa, got, outside[i].len), -EFAULT);
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
+static void holes_read_by_pread_stay_holes(void **state)
+{
+        struct ram ram = ram_new(64 * MIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_FLAT);
+        uint8_t page[4096];
+        blkcnt_t before;
+        vmie_mem m;
+
+        (void)state;
+        ram_put(&ram, 5 * MIB, "one page of data");
+        before = ram_blocks(&ram);
+        vgpu_source_mem_pread(s, &m);
+        for (uint64_t gpa = 0; gpa < 64 * MIB; gpa += PAGE)
+                assert_int_equal(mem_read(&m, gpa, page, sizeof(page)), 0);
+        assert_int_equal(ram_blocks(&ram), before);
+        vgpu_source_close(s);
+        assert_int_equal(ram_blocks(&ram), before);
+        close(ram.fd);
+}
+
+static void a_ram_size_below_the_files_hides_the_rest(void **state)
+{
+        struct ram ram = ram_new(8 * MIB);
+        vgpu_source *s = vgpu_source_open(ram.path, VGPU_MACHINE_FLAT, 4 * MIB, NULL);
+        vmie_mem m;
+        char c;
+
+        (void)state;
+        assert_non_null(s);
+        assert_int_equal(vgpu_source_ram_size(s), 4 * MIB);
+        assert_int_equal(vgpu_source_layout(s)->piece[0].len, 4 * MIB);
+        vgpu_source_mem_map(s, &m);
+        assert_int_equal(mem_read(&m, 4 * MIB - 1, &c, 1), 0);
+        assert_int_equal(mem_read(&m, 4 * MIB, &c, 1), -EFAULT);
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
+/* ---- gather ------------------------------------------------------------------------------------------------------ */
+
+static void extents_are_gathered_across_the_hole_in_order(void **state)
+{
+        static const struct gva_extent extents[] = {
+                { .gpa = 4 * GIB, .offset = 100, .len = PAGE },
+                { .gpa = 2 * GIB - PAGE, .offset = 100 + PAGE, .len = PAGE },
+                { .gpa = 4 * GIB + 3 * PAGE + 5, .offset = 100 + 2 * PAGE, .len = 11 },
+        };
+        struct ram ram = ram_new(4 * GIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_Q35);
+        uint8_t *dst = malloc(2 * PAGE + 11 + 1);
+
+        (void)state;
+        ram_put(&ram, 2 * GIB, "first");
+        ram_put(&ram, 2 * GIB - PAGE, "second");
+        ram_put(&ram, 2 * GIB + 3 * PAGE + 5, "third piece");
+        memset(dst, MARKER, 2 * PAGE + 11 + 1);
+        assert_int_equal(vgpu_source_gather(s, extents, 3, 100, dst), 0);
+        assert_memory_equal(dst, "first\0", 6);
+        assert_memory_equal(dst + PAGE, "second\0", 7);
+        assert_memory_equal(dst + 2 * PAGE, "third piece", 11);
+        assert_int_equal(dst[2 * PAGE + 11], MARKER);
+        assert_int_equal(vgpu_source_gather(s, NULL, 0, 0, dst), 0);
+        free(dst);
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
+static void an_extent_that_leaves_ram_writes_nothing_of_itself(void **state)
+{
+        static const struct gva_extent outside[] = {
+                { .gpa = 2 * GIB, .len = 1 },
+                { .gpa = 2 * GIB - 16, .len = 17 },
+                { .gpa = 2 * GIB - 16, .len = UINT64_MAX },
+                { .gpa = 6 * GIB - 1, .len = 2 },
+                { .gpa = UINT64_MAX, .len = 16 },
+        };
+        struct ram ram = ram_new(4 * GIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_Q35);
+        uint8_t dst[16];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+                memset(dst, MARKER, sizeof(dst));
+                assert_int_equal(vgpu_source_gather(s, &outside[i], 1, 0, dst), -EFAULT);
+                for (size_t j = 0; j < sizeof(dst); j++)
+                        assert_int_equal(dst[j], MARKER);
+        }
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
+/* ---- files that change ------------------------------------------------------------------------------------------- */
+
+static void a_file_truncated_under_the_map_is_stale_not_a_crash(void **state)
+{
+        struct ram ram = ram_new(4 * MIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_FLAT);
+        const struct gva_extent extents[] = { { .gpa = 0, .len = PAGE },
+                { .gpa = 2 * MIB, .offset = PAGE, .len = PAGE } };
+        uint8_t buf[2 * 4096];
+        vmie_mem map, file;
+
+        (void)state;
+        vgpu_source_mem_map(s, &map);
+        vgpu_source_mem_pread(s, &file);
+        assert_int_equal(mem_read(&map, 2 * MIB, buf, PAGE), 0);
+        assert_int_equal(vgpu_source_check(s, ram.path), 0);
+
+        assert_int_equal(ftruncate(ram.fd, MIB), 0);
+        /* Twice each: the first abandoned read must leave the guard usable. */
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(mem_read(&map, 2 * MIB, buf, PAGE), -ESTALE);
+                assert_int_equal(mem_read(&map, 2 * MIB, buf, 8), -ESTALE);
+                assert_int_equal(mem_read(&file, 2 * MIB, buf, PAGE), -ESTALE);
+                assert_int_equal(vgpu_source_gather(s, extents, 2, 0, buf), -ESTALE);
+                assert_int_equal(mem_read(&map, 0, buf, PAGE), 0);
+        }
+        assert_int_equal(vgpu_source_check(s, ram.path), -ESTALE);
+
+        /* Long again: its bytes are readable, whatever they are now. */
+        assert_int_equal(ftruncate(ram.fd, 4 * MIB), 0);
+        assert_int_equal(mem_read(&map, 2 * MIB, buf, PAGE), 0);
+        assert_int_equal(vgpu_source_check(s, ram.path), 0);
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
+struct bystander {
+        vgpu_source *s;
+        pthread_barrier_t *step;
+        int n_failed;
+};
+
+/* Reads its own file in lock step with the truncations next door. */
+static void *bystander_main(void *arg)
+{
+        struct bystander *b = arg;
+        vmie_mem m;
+        char got[4];
+
+        vgpu_source_mem_map(b->s, &m);
+        for (int i = 0; i < 200; i++) {
+                pthread_barrier_wait(b->step);
+                for (int j = 0; j < 50; j++)
+                        if (mem_read(&m, PAGE, got, 4) != 0 || memcmp(got, "calm", 4) != 0)
+                                b->n_failed++;
+        }
+        return NULL;
+}
+
+static void another_thread_does_not_notice_a_truncation_elsewhere(void **state)
+{
+        struct ram calm = ram_new(MIB), shrinking = ram_new(MIB);
+        vgpu_source *s = source_over(&shrinking, VGPU_MACHINE_FLAT);
+        pthread_barrier_t step;
+        struct bystander b = { .s = source_over(&calm, VGPU_MACHINE_FLAT), .step = &step };
+        pthread_t thread;
+        vmie_mem m;
+        char c;
+
+        (void)state;
+        ram_put(&calm, PAGE, "calm");
+        vgpu_source_mem_map(s, &m);
+        assert_int_equal(ftruncate(shrinking.fd, 0), 0);
+        pthread_barrier_init(&step, NULL, 2);
+        assert_int_equal(pthread_create(&thread, NULL, bystander_main, &b), 0);
+        for (int i = 0; i < 200; i++) {
+                pthread_barrier_wait(&step);
+                for (int j = 0; j < 5; j++)
+                        assert_int_equal(mem_read(&m, PAGE, &c, 1), -ESTALE);
+        }
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(b.n_failed, 0);
+        pthread_barrier_destroy(&step);
+        vgpu_source_close(b.s);
+        vgpu_source_close(s);
+        close(calm.fd);
+        close(shrinking.fd);
+}
+
+static void a_file_that_is_replaced_or_removed_is_noticed(void **state)
+{
+        char dir[128], path[192], other[192];
+        int fd;
+        vgpu_source *s;
+
+        (void)state;
+        temp_dir(dir, sizeof(dir));
+        snprintf(path, sizeof(path), "%s/ram", dir);
+        snprintf(other, sizeof(other), "%s/other", dir);
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0 && ftruncate(fd, (off_t)MIB) == 0);
+        s = vgpu_source_open(path, VGPU_MACHINE_FLAT, 0, NULL);
+        assert_non_null(s);
+        assert_int_equal(vgpu_source_check(s, path), 0);
+        assert_int_equal(ftruncate(fd, (off_t)(2 * MIB)), 0);
+        assert_int_equal(vgpu_source_check(s, path), 0);
+        close(fd);
+
+        fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0 && ftruncate(fd, (off_t)MIB) == 0);
+        close(fd);
+        assert_int_equal(rename(other, path), 0);
+        assert_int_equal(vgpu_source_check(s, path), -ESTALE);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(vgpu_source_check(s, path), -ENOENT);
+        assert_int_equal(rmdir(dir), 0);
+        assert_int_equal(vgpu_source_check(s, path), -ENOENT);
+        vgpu_source_close(s);
+}
+
+/* ---- what cannot be opened --------------------------------------------------------------------------------------- */
+
+static struct vgpu_source_failure refusal(
+        const char *path, enum vgpu_machine machine, uint64_t ram_size)
+{
+        struct vgpu_source_failure why = { 0 };
+
+        assert_null(vgpu_source_open(path, machine, ram_size, &why));
+        assert_null(vgpu_source_open(path, machine, ram_size, NULL));
+        assert_string_not_equal(vgpu_source_reason_text(why.reason), "unknown reason");
+        return why;
+}
+
+static void each_kind_of_unusable_file_has_its_reason(void **state)
+{
+        char dir[128], fifo[192];
+        struct ram empty = ram_new(0), odd = ram_new(MIB + 1), small = ram_new(MIB);
+        struct vgpu_source_failure why;
+
+        (void)state;
+        temp_dir(dir, sizeof(dir));
+        snprintf(fifo, sizeof(fifo), "%s/pipe", dir);
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+
+        assert_int_equal(refusal("/nowhere/ram", VGPU_MACHINE_Q35, 0).reason, VGPU_SOURCE_MISSING);
+        assert_int_equal(refusal("/dev/null/ram", VGPU_MACHINE_Q35, 0).reason, VGPU_SOURCE_MISSING);
+        assert_int_equal(refusal(dir, VGPU_MACHINE_Q35, 0).reason, VGPU_SOURCE_NOT_A_FILE);
+        assert_int_equal(refusal(fifo, VGPU_MACHINE_Q35, 0).reason, VGPU_SOURCE_NOT_A_FILE);
+        assert_int_equal(
+                refusal("/dev/zero", VGPU_MACHINE_Q35, MIB).reason, VGPU_SOURCE_NOT_A_FILE);
+        assert_int_equal(refusal(empty.path, VGPU_MACHINE_Q35, MIB).reason, VGPU_SOURCE_EMPTY);
+        assert_int_equal(refusal(odd.path, VGPU_MACHINE_Q35, 0).reason, VGPU_SOURCE_BAD_SIZE);
+        assert_int_equal(
+                refusal(small.path, VGPU_MACHINE_Q35, PAGE + 1).reason, VGPU_SOURCE_BAD_SIZE);
+        assert_int_equal(refusal(small.path, VGPU_N_MACHINES, 0).reason, VGPU_SOURCE_BAD_SIZE);
+        why = refusal(small.path, VGPU_MACHINE_Q35, 4 * GIB);
+        assert_int_equal(why.reason, VGPU_SOURCE_TOO_SHORT);
+        assert_int_equal(why.want, 4 * GIB);
+        assert_int_equal(why.have, MIB);
+
+        assert_int_equal(unlink(fifo), 0);
+        assert_int_equal(rmdir(dir), 0);
+        close(empty.fd);
+        close(odd.fd);
+        close(small.fd);
+}
+
+static void a_file_we_may_not_read_is_forbidden(void **state)
+{
+        char path[128];
+        int fd, status = 0;
+        pid_t child;
+
+        (void)state;
+        snprintf(path, sizeof(path), "/tmp/vgpu-source-XXXXXX");
+        fd = mkstemp(path);
+        assert_true(fd >= 0 && ftruncate(fd, (off_t)MIB) == 0 && fchmod(fd, 0) == 0);
+        close(fd);
+        child = fork();
+        if (child == 0) {
+                struct vgpu_source_failure why = { 0 };
+
+                /* Root may read anything; a child that is nobody may not. */
+                if (getuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+                        _exit(2);
+                if (vgpu_source_open(path, VGPU_MACHINE_FLAT, 0, &why) != NULL)
+                        _exit(3);
+                _exit(why.reason == VGPU_SOURCE_FORBIDDEN && why.error == EACCES ? 0 : 4);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        unlink(path);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* ---- read-only, and clean afterwards ----------------------------------------------------------------------------- */
+
+/* The map of inode @ino in our address space. */
+static void *find_map(ino_t ino, char ret_perms[5])
+{
+        FILE *f = fopen("/proc/self/maps", "re");
+        char line[512];
+        void *found = NULL;
+
+        assert_non_null(f);
+        while (found == NULL && fgets(line, sizeof(line), f) != NULL) {
+                uint64_t begin, inode;
+                char perms[5];
+
+                if (sscanf(line, "%" SCNx64 "-%*x %4s %*x %*s %" SCNu64, &begin, perms, &inode) ==
+                                3 &&
+                        inode == ino) {
+                        found = (void *)(uintptr_t)begin;
+                        memcpy(ret_perms, perms, 5);
+                }
+        }
+        fclose(f);
+        return found;
+}
+
+/* The descriptor other than @not_fd that has inode @ino open, or -1. */
+static int find_fd(ino_t ino, dev_t dev, int not_fd)
+{
+        for (int fd = 0; fd < 256; fd++) {
+                struct stat st;
+
+                if (fd != not_fd && fstat(fd, &st) == 0 && st.st_ino == ino && st.st_dev == dev)
+                        return fd;
+        }
+        return -1;
+}
+
+static void guest_memory_cannot_be_written_through_a_source(void **state)
+{
+        struct ram ram = ram_new(MIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_FLAT);
+        char perms[5] = "";
+        struct stat st;
+        void *map;
+        int fd;
+
+        (void)state;
+        assert_int_equal(fstat(ram.fd, &st), 0);
+        fd = find_fd(st.st_ino, st.st_dev, ram.fd);
+        assert_true(fd >= 0);
+        assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+        assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+        assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+        map = find_map(st.st_ino, perms);
+        assert_non_null(map);
+        assert_string_equal(perms, "r--s");
+        assert_int_equal(mprotect(map, PAGE, PROT_READ | PROT_WRITE), -1);
+        assert_int_equal(errno, EACCES);
+
+        vgpu_source_close(s);
+        assert_int_equal(find_fd(st.st_ino, st.st_dev, ram.fd), -1);
+        assert_null(find_map(st.st_ino, perms));
+        close(ram.fd);
+}
+
+static void closing_nothing_is_fine(void **state)
+{
+        (void)state;
+        assert_null(vgpu_source_close(NULL));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_layout_splits_at_its_machines_threshold),
+                cmocka_unit_test(a_size_that_no_guest_has_gets_no_layout),
+                cmocka_unit_test(a_machine_is_known_by_its_own_name_only),
+                cmocka_unit_test(both_readings_find_bytes_on_both_sides_of_the_hole),
+                cmocka_unit_test(a_read_outside_ram_is_refused_by_both_readings),
+                cmocka_unit_test(holes_read_by_pread_stay_holes),
+                cmocka_unit_test(a_ram_size_below_the_files_hides_the_rest),
+                cmocka_unit_test(extents_are_gathered_across_the_hole_in_order),
+                cmocka_unit_test(an_extent_that_leaves_ram_writes_nothing_of_itself),
+                cmocka_unit_test(a_file_truncated_under_the_map_is_stale_not_a_crash),
+                cmocka_unit_test(another_thread_does_not_notice_a_truncation_elsewhere),
+                cmocka_unit_test(a_file_that_is_replaced_or_removed_is_noticed),
+                cmocka_unit_test(each_kind_of_unusable_file_has_its_reason),
+                cmocka_unit_test(a_file_we_may_not_read_is_forbidden),
+                cmocka_unit_test(guest_memory_cannot_be_written_through_a_source),
+                cmocka_unit_test(closing_nothing_is_fine),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
