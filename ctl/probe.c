@@ -1,0 +1,345 @@
+/*
+ * probe.c - what of a guest can be seen, without a daemon
+ *
+ * The question behind a probe is "why does the daemon not find my guest?", so every failure is turned into a sentence and a next step.
+ */
+#include "probe.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl.h"
+#include "text.h"
+
+#define MAX_CANDIDATES 64
+#define MAX_PROCESSES  8192
+#define FIRST_PERIODS  2 /* a producer that keeps time has ticked by then */
+#define LAST_PERIODS   5 /* one that has not by then is silent */
+
+static const char *source_hint(enum vgpu_source_reason reason)
+{
+        switch (reason) {
+        case VGPU_SOURCE_MISSING:
+                return "the mem-path of QEMU's memory-backend-file, or /proc/PID/fd/N of its "
+                       "memfd; is the VM running?";
+        case VGPU_SOURCE_FORBIDDEN:
+                return "as root, or as a user who may read the file";
+        case VGPU_SOURCE_NOT_A_FILE:
+                return "the RAM file itself";
+        case VGPU_SOURCE_EMPTY:
+                return "start the VM with share=on on its memory backend, then probe again";
+        case VGPU_SOURCE_TOO_SHORT:
+                return "without --ram-size, or with the size the VM really has";
+        case VGPU_SOURCE_BAD_SIZE:
+                return "--ram-size with a multiple of 4K";
+        default:
+                return NULL;
+        }
+}
+
+static const char *win32_hint(const struct win32_failure *why)
+{
+        switch (why->reason) {
+        case WIN32_NO_STUB:
+                return "check that this is the RAM of a booted Windows guest and that --machine is "
+                       "right; else give --kcr3";
+        case WIN32_STUB_STALE:
+                return "wait until the guest has booted, check --machine and --ram-size; else give "
+                       "--kcr3";
+        case WIN32_KCR3_UNREADABLE:
+        case WIN32_KCR3_NOT_A_ROOT:
+                return "leave --kcr3 out, or give the System process' DirectoryTableBase";
+        case WIN32_NO_KERNEL_IMAGE:
+        case WIN32_KERNEL_DAMAGED:
+        case WIN32_NO_SYSTEM_PROCESS:
+        case WIN32_SYSTEM_MISSHAPEN:
+        case WIN32_NO_SHARED_DATA:
+                return "check --machine and --ram-size: with a wrong layout memory above the PCI "
+                       "hole reads as other pages";
+        case WIN32_OFFSETS_UNKNOWN:
+        case WIN32_OFFSETS_CONTRADICT:
+                return "report the build with this output: its layout is not known";
+        case WIN32_PROCESS_LIST_BROKEN:
+                return "probe again: the list may have changed under the walk";
+        default:
+                return NULL;
+        }
+}
+
+static const char *const win32_stage_names[] = {
+        [WIN32_STAGE_KCR3] = "kcr3",
+        [WIN32_STAGE_KERNEL] = "kernel",
+        [WIN32_STAGE_OFFSETS] = "offsets",
+        [WIN32_STAGE_PROCESSES] = "processes",
+        [WIN32_STAGE_DONE] = "processes",
+};
+
+static vgpu_source *open_source(struct probe_report *report, const struct probe_request *request)
+{
+        struct vgpu_source_failure why = { 0 };
+        vgpu_source *source =
+                vgpu_source_open(request->ram, request->machine, request->ram_size, &why);
+        char ram[512], bytes[32], want[32], have[32];
+
+        text_escape(ram, sizeof ram, request->ram, strlen(request->ram));
+        if (source) {
+                probe_ok(report, "source", "%s, %s as %s in %zu piece%s", ram,
+                        text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)),
+                        vgpu_machine_name(request->machine), vgpu_source_layout(source)->n_pieces,
+                        vgpu_source_layout(source)->n_pieces == 1 ? "" : "s");
+        } else if (why.reason == VGPU_SOURCE_TOO_SHORT) {
+                probe_failed(report, "source", source_hint(why.reason),
+                        "'%s': %s: %s wanted, %s there", ram, vgpu_source_reason_text(why.reason),
+                        text_bytes(want, sizeof want, why.want),
+                        text_bytes(have, sizeof have, why.have));
+        } else {
+                probe_failed(report, "source", source_hint(why.reason), "'%s': %s%s%s", ram,
+                        vgpu_source_reason_text(why.reason), why.error ? ": " : "",
+                        why.error ? strerror(why.error) : "");
+        }
+        return source;
+}
+
+/* " (at 0x..., because ...)": whatever the failure knows. */
+static const char *failure_detail(const struct win32_failure *why, char *buf, size_t cap)
+{
+        size_t at = 0;
+
+        buf[0] = '\0';
+        if (why->address)
+                at += (size_t)snprintf(buf + at, cap - at, " at 0x%" PRIx64, why->address);
+        if (why->detail[0])
+                at += (size_t)snprintf(buf + at, cap - at, ": %s", why->detail);
+        if (why->fault.kind != GVA_FAULT_NONE && at < cap)
+                snprintf(buf + at, cap - at, "; reading 0x%" PRIx64 ": %s", why->fault.gva,
+                        gva_fault_text(why->fault.kind));
+        return buf;
+}
+
+static vmie_win32 *open_kernel(
+        struct probe_report *report, vmie_mem *m, const struct probe_request *request)
+{
+        struct win32_failure why = { 0 };
+        vmie_win32 *v = vmie_win32_open(m, request->kcr3, &why);
+        char detail[256];
+
+        if (v) {
+                probe_kernel(report, vmie_win32_info(v));
+                return v;
+        }
+        /* What came before the failing stage held, though its findings are gone with the context. */
+        for (unsigned s = WIN32_STAGE_KCR3; s < why.stage && s < WIN32_STAGE_PROCESSES; s++)
+                probe_ok(report, win32_stage_names[s], "found");
+        probe_failed(report, win32_stage_names[why.stage], win32_hint(&why), "%s%s",
+                win32_reason_text(why.reason), failure_detail(&why, detail, sizeof detail));
+        return NULL;
+}
+
+static bool list_processes(struct probe_report *report, vmie_win32 *v)
+{
+        process *list = calloc(MAX_PROCESSES, sizeof *list);
+        size_t total = 0, n_exited = 0;
+        int r = list ? proc_list(v, list, MAX_PROCESSES, &total) : -ENOMEM;
+
+        if (r < 0) {
+                probe_failed(report, "processes",
+                        "probe again: the list may have changed under the walk",
+                        "the process list cannot be walked: %s", strerror(-r));
+        } else {
+                for (size_t i = 0; i < total && i < MAX_PROCESSES; i++)
+                        n_exited += (list[i].flags & PROCESS_EXITED) != 0;
+                probe_processes(report, total, n_exited);
+        }
+        free(list);
+        return r == 0;
+}
+
+static void wait_periods(unsigned n)
+{
+        uint64_t ms = (uint64_t)n * VGPU_HEARTBEAT_PERIOD_MS;
+        struct timespec t = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
+
+        while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+                ;
+}
+
+/* Asks every candidate that has not answered yet. Return: how many have. */
+static size_t confirm(vmie_mem *m, const struct vgpup_candidate *list, size_t n, int *alive)
+{
+        size_t n_alive = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (alive[i] <= 0)
+                        alive[i] = vgpup_confirm_alive(
+                                m, list[i].proc.cr3, list[i].region_gva, list[i].heartbeat);
+                n_alive += alive[i] > 0;
+        }
+        return n_alive;
+}
+
+/* Silence has two causes, and only the guest's own clock tells them apart. */
+static void say_silent(struct probe_report *report, vmie_mem *m, const struct win32_clock *before)
+{
+        struct win32_clock after;
+
+        if (win32_read_clock(m, &after) == 1 && before->interrupt_time == after.interrupt_time)
+                probe_failed(report, "alive", "resume or start the VM, then probe again",
+                        "no heartbeat, and the guest's clock stands still: the VM is paused or "
+                        "off");
+        else
+                probe_failed(report, "alive", "start the producer in the guest again",
+                        "no heartbeat in %u ms while the guest's clock runs: the producer has "
+                        "ended or hangs",
+                        LAST_PERIODS * VGPU_HEARTBEAT_PERIOD_MS);
+}
+
+static bool find_alive(
+        struct probe_report *report, vmie_mem *m, const struct vgpup_candidate *list, size_t n)
+{
+        int alive[MAX_CANDIDATES] = { 0 };
+        struct win32_clock before = { 0 };
+        size_t n_alive;
+
+        win32_read_clock(m, &before);
+        wait_periods(FIRST_PERIODS);
+        n_alive = confirm(m, list, n, alive);
+        for (unsigned p = FIRST_PERIODS; p < LAST_PERIODS && n_alive < n; p++) {
+                wait_periods(1);
+                n_alive = confirm(m, list, n, alive);
+        }
+        for (size_t i = 0; i < n; i++)
+                probe_candidate(report, &list[i], alive[i]);
+        if (n_alive)
+                probe_ok(report, "alive", "%zu of %zu", n_alive, n);
+        else
+                say_silent(report, m, &before);
+        return n_alive > 0;
+}
+
+static bool find_region(struct probe_report *report, vmie_win32 *v)
+{
+        struct vgpup_candidate *list = calloc(MAX_CANDIDATES, sizeof *list);
+        size_t total = 0, n;
+        int r = list ? vgpup_discover_all(v, list, MAX_CANDIDATES, &total) : -ENOMEM;
+        bool found = false;
+
+        n = total < MAX_CANDIDATES ? total : MAX_CANDIDATES;
+        if (r < 0) {
+                probe_failed(report, "candidates", "probe again", "the search broke off: %s",
+                        strerror(-r));
+        } else if (n == 0) {
+                probe_failed(report, "candidates", "start the producer in the guest",
+                        "no process holds a region");
+        } else {
+                probe_ok(report, "candidates", "%zu%s", total,
+                        total > n ? ", only the newest 64 are looked at" : "");
+                found = find_alive(report, vmie_win32_mem(v), list, n);
+        }
+        free(list);
+        return found;
+}
+
+bool probe(struct probe_report *report, const struct probe_request *request)
+{
+        vgpu_source *source = open_source(report, request);
+        vmie_win32 *v = NULL;
+        vmie_mem m;
+        bool found = false;
+
+        if (!source)
+                return false;
+        vgpu_source_mem_pread(source, &m);
+        v = open_kernel(report, &m, request);
+        if (v && list_processes(report, v))
+                found = find_region(report, v);
+        json_object_object_add(report->result, "ok", json_object_new_boolean(found));
+        vmie_win32_close(v);
+        vgpu_source_close(source);
+        return found;
+}
+
+static int run(const struct probe_request *request, bool json)
+{
+        struct probe_report report;
+        const char *reason;
+        bool found;
+
+        if (probe_report_init(&report, json ? NULL : stdout) < 0)
+                return ctl_fail("out of memory");
+        found = probe(&report, request);
+        if (json)
+                puts(json_object_to_json_string_ext(
+                        report.result, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                               JSON_C_TO_STRING_NOSLASHESCAPE));
+        reason = probe_reason(&report);
+        if (reason)
+                ctl_fail("no live region: %s", reason);
+        probe_report_deinit(&report);
+        if (fflush(stdout))
+                return ctl_fail("cannot write the result: %s", strerror(errno));
+        return found ? CTL_OK : CTL_FAILED;
+}
+
+/* Return: 0, or an exit code after having said what is wrong. */
+static int parse(int argc, char **argv, struct probe_request *ret, bool *ret_json)
+{
+        enum { RAM, MACHINE, RAM_SIZE, KCR3, JSON };
+        static const struct option options[] = {
+                { "ram", required_argument, NULL, RAM },
+                { "machine", required_argument, NULL, MACHINE },
+                { "ram-size", required_argument, NULL, RAM_SIZE },
+                { "kcr3", required_argument, NULL, KCR3 },
+                { "json", no_argument, NULL, JSON },
+                { 0 },
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+                switch (c) {
+                case RAM:
+                        ret->ram = optarg;
+                        break;
+                case MACHINE:
+                        if (vgpu_machine_from_name(optarg, &ret->machine) < 0)
+                                return ctl_usage(argv[0],
+                                        "unknown machine '%s'; there are q35, pc, microvm and flat",
+                                        optarg);
+                        break;
+                case RAM_SIZE:
+                        if (text_to_size(optarg, &ret->ram_size) < 0 || ret->ram_size == 0)
+                                return ctl_usage(argv[0],
+                                        "'%s' is no size; give bytes, or a number with K, M or G",
+                                        optarg);
+                        break;
+                case KCR3:
+                        if (text_to_hex(optarg, &ret->kcr3) < 0 || ret->kcr3 == 0)
+                                return ctl_usage(argv[0],
+                                        "'%s' is no page-table root in hexadecimal", optarg);
+                        break;
+                case JSON:
+                        *ret_json = true;
+                        break;
+                default:
+                        return ctl_bad_option(argv, c);
+                }
+        }
+        if (optind < argc)
+                return ctl_usage(argv[0], "what is '%s'?", argv[optind]);
+        if (!ret->ram)
+                return ctl_usage(argv[0], "--ram FILE is missing");
+        return 0;
+}
+
+int probe_run(const struct ctl *ctl, int argc, char **argv)
+{
+        struct probe_request request = { .machine = VGPU_MACHINE_Q35 };
+        bool json = false;
+        int r = parse(argc, argv, &request, &json);
+
+        (void)ctl;
+        return r ? r : run(&request, json);
+}

@@ -1,0 +1,68 @@
+/*
+ * probe.h - each stage of finding a region, as it completes, as lines or as one JSON object
+ *
+ * The stages are the order of perception: source, kcr3, kernel, offsets, processes, candidates, alive. The first one that fails ends the
+ * probe and says why and what to try.
+ */
+#ifndef CTL_PROBE_H
+#define CTL_PROBE_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "vgpu_perception.h"
+#include "vgpu_source.h"
+
+struct probe_request {
+        const char *ram;
+        enum vgpu_machine machine;
+        uint64_t ram_size; /* 0: the file's size */
+        uint64_t kcr3;     /* 0: find it */
+};
+
+struct probe_report {
+        FILE *lines; /* NULL: no lines */
+        json_object *
+                result; /* {"stages":[],"kernel":null,"processes":0,"candidates":[],"ok":false} and growing */
+};
+
+/* Return: 0, -ENOMEM. */
+int probe_report_init(struct probe_report *report, FILE *lines);
+void probe_report_deinit(struct probe_report *report);
+
+/**
+ * probe_ok() - a stage held
+ * @detail: what it found
+ */
+void probe_ok(struct probe_report *report, const char *stage, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/**
+ * probe_failed() - a stage did not hold; nothing follows it
+ * @hint: what to try next, or NULL
+ * @format: the reason
+ */
+void probe_failed(struct probe_report *report, const char *stage, const char *hint,
+        const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Why the probe ended without a live region; NULL when it did not. Lives as long as @report. */
+const char *probe_reason(const struct probe_report *report);
+
+void probe_kernel(struct probe_report *report, const struct win32_info *info);
+void probe_processes(struct probe_report *report, size_t n, size_t n_exited);
+
+/* One candidate; @alive: 1, 0, or < 0 when it could not be read again. */
+void probe_candidate(struct probe_report *report, const struct vgpup_candidate *c, int alive);
+
+/**
+ * probe() - look for a live region
+ *
+ * Waits up to VGPU_HEARTBEAT_PERIOD_MS * 5 between the two looks at a heartbeat.
+ *
+ * Return: whether a live region was found; @report says what else was.
+ */
+bool probe(struct probe_report *report, const struct probe_request *request);
+
+#endif /* CTL_PROBE_H */

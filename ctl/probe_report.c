@@ -1,0 +1,161 @@
+/* probe_report.c - what a probe found, for a person and for a program. Guest-chosen strings are escaped in both. */
+#include "probe.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+
+#include "text.h"
+
+/* 64-bit values go out as strings: a JSON number of that size loses bits in most readers. */
+static json_object *hex(uint64_t value)
+{
+        char text[24];
+
+        snprintf(text, sizeof text, "0x%" PRIx64, value);
+        return json_object_new_string(text);
+}
+
+static json_object *string_or_null(const char *text)
+{
+        return text ? json_object_new_string(text) : NULL;
+}
+
+int probe_report_init(struct probe_report *report, FILE *lines)
+{
+        json_object *result = json_object_new_object();
+
+        *report = (struct probe_report){ .lines = lines, .result = result };
+        if (!result)
+                return -ENOMEM;
+        json_object_object_add(result, "stages", json_object_new_array());
+        json_object_object_add(result, "kernel", NULL);
+        json_object_object_add(result, "processes", json_object_new_int(0));
+        json_object_object_add(result, "candidates", json_object_new_array());
+        json_object_object_add(result, "ok", json_object_new_boolean(false));
+        return 0;
+}
+
+void probe_report_deinit(struct probe_report *report)
+{
+        json_object_put(report->result);
+        *report = (struct probe_report){ 0 };
+}
+
+static void add_stage(struct probe_report *report, const char *stage, bool ok, const char *reason,
+        const char *detail, const char *hint)
+{
+        json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "stage", json_object_new_string(stage));
+        json_object_object_add(o, "ok", json_object_new_boolean(ok));
+        json_object_object_add(o, "reason", string_or_null(reason));
+        json_object_object_add(o, "detail", string_or_null(detail));
+        json_object_object_add(o, "hint", string_or_null(hint));
+        json_object_array_add(json_object_object_get(report->result, "stages"), o);
+}
+
+void probe_ok(struct probe_report *report, const char *stage, const char *format, ...)
+{
+        char detail[512];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(detail, sizeof detail, format, ap);
+        va_end(ap);
+        add_stage(report, stage, true, NULL, detail, NULL);
+        if (!report->lines)
+                return;
+        fprintf(report->lines, "%-11s ok      %s\n", stage, detail);
+        fflush(report->lines);
+}
+
+void probe_failed(
+        struct probe_report *report, const char *stage, const char *hint, const char *format, ...)
+{
+        char reason[512];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(reason, sizeof reason, format, ap);
+        va_end(ap);
+        add_stage(report, stage, false, reason, NULL, hint);
+        if (!report->lines)
+                return;
+        fprintf(report->lines, "%-11s FAILED  %s\n", stage, reason);
+        if (hint)
+                fprintf(report->lines, "%-11s         try: %s\n", "", hint);
+        fflush(report->lines);
+}
+
+const char *probe_reason(const struct probe_report *report)
+{
+        json_object *stages = json_object_object_get(report->result, "stages");
+        size_t n = json_object_array_length(stages);
+        json_object *last = n ? json_object_array_get_idx(stages, n - 1) : NULL;
+
+        return json_object_get_string(json_object_object_get(last, "reason"));
+}
+
+void probe_kernel(struct probe_report *report, const struct win32_info *info)
+{
+        json_object *o = json_object_new_object();
+        char bytes[32];
+
+        json_object_object_add(o, "kcr3", hex(info->kcr3));
+        json_object_object_add(o, "kcr3_from",
+                json_object_new_string(info->kcr3_from_stub ? "low stub" : "command line"));
+        json_object_object_add(o, "base", hex(info->kernel_base));
+        json_object_object_add(o, "bytes", json_object_new_uint64(info->kernel_bytes));
+        json_object_object_add(o, "build", json_object_new_int64(info->build));
+        json_object_object_add(o, "build_known", json_object_new_boolean(info->build_in_table));
+        json_object_object_add(o, "system_eprocess", hex(info->system_eprocess));
+        json_object_object_add(o, "boot_id", json_object_new_int64(info->boot_id));
+        json_object_object_add(report->result, "kernel", o);
+
+        if (info->kcr3_from_stub)
+                probe_ok(report, "kcr3", "0x%" PRIx64 ", by the start block at 0x%" PRIx64,
+                        info->kcr3, info->stub_gpa);
+        else
+                probe_ok(report, "kcr3", "0x%" PRIx64 ", as given", info->kcr3);
+        probe_ok(report, "kernel", "0x%" PRIx64 ", build %" PRIu32 ", %s", info->kernel_base,
+                info->build, text_bytes(bytes, sizeof bytes, info->kernel_bytes));
+        probe_ok(report, "offsets", "%s",
+                info->build_in_table ? "the kernel's own agree with the table of known builds"
+                                     : "learnt from the kernel; its build is in no table");
+}
+
+void probe_processes(struct probe_report *report, size_t n, size_t n_exited)
+{
+        json_object_object_add(report->result, "processes", json_object_new_uint64(n));
+        probe_ok(report, "processes", "%zu, %zu of them ended but still listed", n, n_exited);
+}
+
+static json_object *alive_value(int alive)
+{
+        return alive < 0 ? NULL : json_object_new_boolean(alive);
+}
+
+void probe_candidate(struct probe_report *report, const struct vgpup_candidate *c, int alive)
+{
+        json_object *o = json_object_new_object();
+        char name[4 * sizeof c->proc.name + 1];
+
+        text_escape(name, sizeof name, c->proc.name, sizeof c->proc.name);
+        json_object_object_add(o, "pid", json_object_new_int64(c->proc.pid));
+        json_object_object_add(o, "name", json_object_new_string(name));
+        json_object_object_add(o, "cr3", hex(c->proc.cr3));
+        json_object_object_add(o, "region", hex(c->region_gva));
+        json_object_object_add(o, "region_bytes", hex(c->region_bytes));
+        json_object_object_add(o, "heartbeat", hex(c->heartbeat));
+        json_object_object_add(o, "alive", alive_value(alive));
+        json_object_array_add(json_object_object_get(report->result, "candidates"), o);
+        if (report->lines)
+                fprintf(report->lines,
+                        "%-11s         '%s' pid %" PRIu32 " cr3 0x%" PRIx64 " region 0x%" PRIx64
+                        " heartbeat %" PRIu64 ": %s\n",
+                        "", name, c->proc.pid, c->proc.cr3, c->region_gva, c->heartbeat,
+                        alive > 0 ? "alive"
+                        : alive   ? "cannot be read any more"
+                                  : "silent");
+}

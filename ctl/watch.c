@@ -1,0 +1,192 @@
+/*
+ * watch.c - the stream as a live line
+ *
+ * Frames are looked at, never copied: what a frame costs here is its descriptor, so watching a 4K stream disturbs nobody.
+ */
+#include "ctl.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "latency.h"
+#include "text.h"
+#include "vgpu_client.h"
+
+#define TERMINAL_PERIOD_NS UINT64_C(250000000)
+#define PLAIN_PERIOD_NS    UINT64_C(1000000000)
+#define LINE_MAX_BYTES     256
+
+struct watch {
+        struct vgpu_client *client;
+        bool terminal;
+        uint64_t period_ns;
+        uint64_t period_began_ns;
+        uint64_t last_serial;
+        uint64_t n_period;              /* frames published in this period */
+        uint64_t n_missed;              /* published between two looks, in all */
+        struct latency latency;         /* of this period */
+        struct vgpu_client_frame frame; /* the newest seen */
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int signal)
+{
+        (void)signal;
+        stop = 1;
+}
+
+/* Without SA_RESTART, so that a blocking wait returns. */
+static void catch_signals(void)
+{
+        struct sigaction sa = { .sa_handler = on_signal };
+
+        sigaction(SIGINT, &sa, NULL);
+        sigaction(SIGTERM, &sa, NULL);
+}
+
+/* A buffer of no bytes is too small for any frame, and the refusal carries the frame's descriptor. */
+static void look(struct watch *w)
+{
+        struct vgpu_client_frame frame;
+
+        if (vgpu_client_copy_latest(w->client, NULL, 0, &frame) != -ENOSPC ||
+                frame.serial == w->last_serial)
+                return;
+        latency_add(&w->latency, latency_between(frame.publish_ns, latency_now()));
+        if (w->last_serial && frame.serial > w->last_serial) {
+                w->n_period += frame.serial - w->last_serial;
+                w->n_missed += frame.serial - w->last_serial - 1;
+        } else {
+                w->n_period++;
+        }
+        w->last_serial = frame.serial;
+        w->frame = frame;
+}
+
+static void format_line(struct watch *w, uint64_t now_ns, char *buf, size_t cap)
+{
+        struct vgpu_client_state state;
+        double seconds = (double)latency_between(w->period_began_ns, now_ns) / 1e9;
+        char fourcc[20];
+
+        vgpu_client_state(w->client, &state);
+        if (!state.connected) {
+                snprintf(buf, cap, "the daemon is gone, trying to reach it again");
+        } else if (state.tick_overdue) {
+                snprintf(buf, cap, "the daemon does not answer, what is shown may be old");
+        } else {
+                text_escape(fourcc, sizeof fourcc, (const char *)&w->frame.fourcc,
+                        sizeof w->frame.fourcc);
+                snprintf(buf, cap,
+                        "%-10s %ux%u %s  %5.1f fps  latency p50 %.3f ms p99 %.3f ms  missed "
+                        "%" PRIu64,
+                        vgpu_client_state_name(state.stream.state), w->frame.width, w->frame.height,
+                        w->last_serial ? fourcc : "-",
+                        seconds > 0 ? (double)w->n_period / seconds : 0.0,
+                        (double)latency_quantile(&w->latency, 0.5) / 1e6,
+                        (double)latency_quantile(&w->latency, 0.99) / 1e6, w->n_missed);
+        }
+}
+
+/* A line that wraps could not be rewritten in place. */
+static int terminal_columns(void)
+{
+        struct winsize size;
+
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1
+                                                                               : 79;
+}
+
+static void print(struct watch *w, uint64_t now_ns)
+{
+        char buf[LINE_MAX_BYTES];
+
+        format_line(w, now_ns, buf, sizeof buf);
+        if (w->terminal)
+                printf("\r%.*s\033[K", terminal_columns(), buf);
+        else
+                puts(buf);
+        fflush(stdout);
+        latency_reset(&w->latency);
+        w->n_period = 0;
+        w->period_began_ns = now_ns;
+}
+
+static int milliseconds_until(uint64_t deadline_ns, uint64_t now_ns)
+{
+        return (int)(latency_between(now_ns, deadline_ns) / 1000000 + 1);
+}
+
+/* Return: 0 when it was to end, or what the library refused to go on with. */
+static int follow(struct watch *w, uint64_t end_ns)
+{
+        uint64_t now_ns = latency_now(), print_ns = now_ns + w->period_ns;
+        int events;
+
+        w->period_began_ns = now_ns;
+        while (!stop && now_ns < end_ns && !ferror(stdout)) {
+                events = vgpu_client_wait(w->client,
+                        milliseconds_until(print_ns < end_ns ? print_ns : end_ns, now_ns));
+                if (events < 0)
+                        return events;
+                if (events & VGPU_CLIENT_INSTANCE)
+                        w->last_serial = 0;
+                look(w);
+                now_ns = latency_now();
+                if (now_ns >= print_ns) {
+                        print(w, now_ns);
+                        print_ns = now_ns + w->period_ns;
+                }
+        }
+        return 0;
+}
+
+static int watch(const char *path, uint64_t end_ns)
+{
+        struct vgpu_client_options options = { .name = "vgpuctl watch" };
+        struct vgpu_client_failure why = { 0 };
+        struct watch w = { .terminal = isatty(STDOUT_FILENO) };
+        int r = vgpu_client_connect(path, &options, &w.client, &why);
+
+        if (r < 0)
+                return ctl_connect_failed(path, &why);
+        w.period_ns = w.terminal ? TERMINAL_PERIOD_NS : PLAIN_PERIOD_NS;
+        catch_signals();
+        r = follow(&w, end_ns);
+        if (w.terminal)
+                putchar('\n');
+        vgpu_client_close(w.client);
+        if (r < 0)
+                return ctl_fail("'%s': the connection is lost: %s", path, strerror(-r));
+        return CTL_OK;
+}
+
+int watch_run(const struct ctl *ctl, int argc, char **argv)
+{
+        static const struct option options[] = { { "seconds", required_argument, NULL, 's' },
+                { 0 } };
+        uint64_t ms = 0, end_ns = UINT64_MAX;
+        char buf[256];
+        const char *path;
+        int c;
+
+        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+                if (c != 's')
+                        return ctl_bad_option(argv, c);
+                if (text_to_ms(optarg, &ms) < 0)
+                        return ctl_usage(argv[0], "'%s' is no number of seconds", optarg);
+                end_ns = latency_now() + ms * 1000000;
+        }
+        if (optind < argc)
+                return ctl_usage(argv[0], "what is '%s'?", argv[optind]);
+        path = ctl_socket(ctl, buf, sizeof buf);
+        return path ? watch(path, end_ns) : CTL_FAILED;
+}
