@@ -23,6 +23,7 @@
 #define MACHINE_BUILD_FUTURE  29999u /* NtBuildNumber of the layout that is in no table */
 #define MACHINE_MAX_PROCESSES 512u
 #define MACHINE_MAX_FOREIGN   4u
+#define MACHINE_POOL_FREE     64u
 
 /* Field offsets in EPROCESS; DirectoryTableBase is at 0x28 and ActiveProcessLinks at pid + 8 everywhere. */
 struct machine_layout {
@@ -39,6 +40,8 @@ extern const size_t machine_n_layouts;
 
 /* The layout for a build number (MACHINE_BUILD_FUTURE included), or NULL. */
 const struct machine_layout *machine_layout_of(uint32_t build);
+
+enum machine_pool { MACHINE_NONPAGED, MACHINE_PAGED, MACHINE_N_POOLS };
 
 enum machine_paging {
         MACHINE_CONTIGUOUS, /* 4 KiB entries over adjoining pages */
@@ -78,15 +81,15 @@ struct machine_process {
         uint64_t peb;         /* user VA, 0 for System and Registry */
         uint64_t image_base;  /* user VA */
         uint64_t next_va;     /* where the next user mapping may go */
-        uint64_t pool[4];     /* kernel VAs of its pool pages (handle table, names, VAD) */
+        uint64_t pool; /* kernel VA of its page of the paged pool (handle table, VAD, names) */
 };
 
 /* The section that is mapped into the producer. */
 struct machine_region {
-        uint64_t gva;     /* user VA; 0: none */
-        uint64_t bytes;   /* multiple of the page size used */
-        uint64_t segment; /* kernel VA of its prototype PTEs, one per 4 KiB */
-        uint64_t segment_pages;
+        uint64_t gva;           /* user VA; 0: none */
+        uint64_t bytes;         /* multiple of the page size used */
+        uint64_t segment;       /* kernel VA of its prototype PTEs, one per 4 KiB */
+        uint64_t segment_pages; /* of the pool */
 };
 
 struct machine {
@@ -101,15 +104,20 @@ struct machine {
         uint32_t self_slot;   /* PML4 index of the self-reference */
         uint64_t kernel_base; /* VA of the kernel image */
         uint64_t kernel_bytes;
-        uint64_t kernel_gpa; /* of its first byte; the image is one physical run */
-        uint64_t list_head;  /* VA of PsActiveProcessHead */
-        uint64_t shared_gpa; /* of the shared user data page */
-        uint64_t ntdll_gpa;  /* of a page that every user process maps */
-        uint64_t stub_gpa;   /* 0: none */
-        uint64_t pool_va[2]; /* next free page of the nonpaged and the paged pool */
-        uint64_t boot_time;  /* system time at guest boot, 100 ns since 1601 */
-        uint64_t now;        /* last tick, 100 ns since boot */
+        uint64_t kernel_gpa;                 /* of its first byte; the image is one physical run */
+        uint64_t list_head;                  /* VA of PsActiveProcessHead */
+        uint64_t shared_gpa;                 /* of the shared user data page */
+        uint64_t ntdll_gpa;                  /* of a page that every user process maps */
+        uint64_t stub_gpa;                   /* 0: none */
+        uint64_t pool_next[MACHINE_N_POOLS]; /* next never used VA of each pool */
+        uint64_t pool_free
+                [MACHINE_N_POOLS]
+                [MACHINE_POOL_FREE]; /* pages that came back, still mapped, as pool pages are */
+        uint32_t n_pool_free[MACHINE_N_POOLS];
+        uint64_t boot_time; /* system time at guest boot, 100 ns since 1601 */
+        uint64_t now;       /* last tick, 100 ns since boot */
         uint32_t next_pid;
+        uint32_t slots_taken[16]; /* a bit per PML4 index in use by the builder */
 
         struct machine_process processes[MACHINE_MAX_PROCESSES]; /* [0] is System */
         uint32_t n_processes;             /* entries in use, dead ones included */
@@ -156,7 +164,8 @@ struct machine_process *machine_start_process(
  * machine_exit_process() - end a process as Windows does
  *
  * Exit status, exit time, off the list, then the address space is torn down: its pages and tables return to the allocator
- * with their bytes as they are, then the object itself. If it is the producer, the region goes with it.
+ * with their bytes as they are, then the object itself. If it is the producer, the region goes with it. Never called under
+ * that process's own cr3.
  */
 void machine_exit_process(struct machine *m, struct machine_process *p);
 

@@ -48,8 +48,10 @@ struct pages {
         uint64_t first[PHYS_MAX_EXTENTS]; /* index of the extent's first page */
         uint64_t cursor[2];               /* next-fit position, low and high */
         uint64_t random;                  /* generator state */
-        uint32_t n_recycled;
-        uint64_t recycled[PAGES_RECYCLED]; /* stack of pages that came back */
+        uint64_t n_low;                   /* pages below 4 GiB: they come first */
+        uint32_t recycled_top, n_recycled;
+        uint64_t recycled
+                [PAGES_RECYCLED]; /* pages that came back; a stack that forgets its oldest */
 };
 
 /* Bytes of storage that pages_init() needs for this memory. */
