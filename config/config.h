@@ -61,9 +61,8 @@ struct vgpu_config {
 };
 
 struct config_problem {
-        unsigned line; /* from 1; 0: about the file as a whole */
-        char text
-                [320]; /* a sentence without its full stop; bytes from the file are shown escaped */
+        unsigned line;  /* from 1; 0: about the file as a whole */
+        char text[320]; /* a sentence without its full stop; never with a control character */
 };
 
 struct config_problems {

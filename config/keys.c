@@ -1,0 +1,58 @@
+/*
+ * keys.c - see keys.h
+ */
+#include <string.h>
+
+#include "keys.h"
+
+#define FIELD(member)                                                                              \
+        offsetof(struct vgpu_config, member), sizeof(((struct vgpu_config *)NULL)->member)
+
+#define KIB UINT64_C(1024)
+#define TIB (UINT64_C(1) << 40)
+
+/* clang-format off */
+const struct config_key config_keys[] = {
+        { "guest", "ram",          &config_kind_path,    FIELD(guest.ram),         0, 0, NULL, NULL },
+        { "guest", "machine",      &config_kind_machine, FIELD(guest.machine),     0, 0, "q35", NULL },
+        { "guest", "ram_size",     &config_kind_size,    FIELD(guest.ram_size),    4 * KIB, 64 * TIB, NULL, "the file's size" },
+        { "guest", "kcr3",         &config_kind_root,    FIELD(guest.kcr3),        0, 0, NULL, "found in the guest" },
+        { "guest", "qmp",          &config_kind_path,    FIELD(guest.qmp),         0, 0, NULL, "QEMU is not asked" },
+        { "guest", "producer",     &config_kind_text,    FIELD(guest.producer),    0, 0, NULL, "the newest process wins" },
+
+        { "ring",  "slots",        &config_kind_number,  FIELD(ring.slots),        3, 16, "4", NULL },
+        { "ring",  "socket",       &config_kind_path,    FIELD(ring.socket),       0, 0, NULL, "/run/vgpud/NAME.sock" },
+        { "ring",  "mode",         &config_kind_mode,    FIELD(ring.mode),         0, 0777, "0660", NULL },
+        { "ring",  "group",        &config_kind_group,   FIELD(ring.group),        0, 0, NULL, "the daemon's own" },
+        { "ring",  "max_clients",  &config_kind_number,  FIELD(ring.max_clients),  1, 1024, "64", NULL },
+        { "ring",  "staging",      &config_kind_bool,    FIELD(ring.staging),      0, 0, "no", NULL },
+
+        { "pace",  "max_fps",      &config_kind_number,  FIELD(pace.max_fps),      1, 1000, "240", NULL },
+        { "pace",  "poll_us",      &config_kind_number,  FIELD(pace.poll_us),      50, 100000, "1000", NULL },
+        { "pace",  "idle_poll_ms", &config_kind_number,  FIELD(pace.idle_poll_ms), 1, 1000, "16", NULL },
+
+        { "log",   "level",        &config_kind_level,   FIELD(log.level),         0, 0, "info", NULL },
+};
+/* clang-format on */
+
+const size_t config_n_keys = sizeof(config_keys) / sizeof(config_keys[0]);
+
+bool config_section_known(const char *name, size_t len)
+{
+        for (size_t i = 0; i < config_n_keys; i++) {
+                if (strlen(config_keys[i].section) == len &&
+                        memcmp(config_keys[i].section, name, len) == 0)
+                        return true;
+        }
+        return false;
+}
+
+const struct config_key *config_key_find(const char *section, const char *name)
+{
+        for (size_t i = 0; i < config_n_keys; i++) {
+                if (strcmp(config_keys[i].section, section) == 0 &&
+                        strcmp(config_keys[i].name, name) == 0)
+                        return &config_keys[i];
+        }
+        return NULL;
+}

@@ -1,0 +1,66 @@
+/*
+ * keys.h - the table of configuration keys (private)
+ *
+ * One row per key drives reading, defaults and printing, and the tests hold the example file against it.
+ */
+#ifndef VGPU_CONFIG_KEYS_H
+#define VGPU_CONFIG_KEYS_H
+
+#include "config/config.h"
+
+#define CONFIG_SECTIONS "[guest], [ring], [pace] and [log]"
+#define CONFIG_WHY_MAX  128
+
+struct config_key;
+
+/* How a kind of value is read and written. */
+struct config_kind {
+        /* Return: true, or false and a sentence piece that follows "must be" in @why; the field is then untouched. */
+        bool (*parse)(const struct config_key *key, const char *text, void *field,
+                char why[CONFIG_WHY_MAX]);
+        /* Return: is it set? Then its text is in @text. */
+        bool (*print)(const struct config_key *key, const void *field, char text[CONFIG_TEXT_MAX]);
+};
+
+struct config_key {
+        const char *section;
+        const char *name;
+        const struct config_kind *kind;
+        size_t offset;      /* of the field in struct vgpu_config */
+        size_t size;        /* of the field */
+        uint64_t min, max;  /* of numbers */
+        const char *preset; /* default as it would be written; NULL: none */
+        const char *
+                unset; /* without a default: what it means when the key is absent; NULL: it is required */
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_n_keys;
+
+/* @name need not end in a NUL. */
+bool config_section_known(const char *name, size_t len);
+
+/* Return: the row, or NULL. */
+const struct config_key *config_key_find(const char *section, const char *name);
+
+/* The key's field in @cfg. */
+static inline void *config_key_field(const struct config_key *key, struct vgpu_config *cfg)
+{
+        return (char *)cfg + key->offset;
+}
+
+/* The kinds, in value.c. */
+extern const struct config_kind config_kind_number; /* uint32_t, decimal, min..max */
+extern const struct config_kind
+        config_kind_size; /* uint64_t bytes with K, M or G, whole pages, min..max; 0: unset */
+extern const struct config_kind
+        config_kind_root; /* uint64_t page-table root, hexadecimal; 0: unset */
+extern const struct config_kind config_kind_mode;    /* mode_t, octal */
+extern const struct config_kind config_kind_bool;    /* bool */
+extern const struct config_kind config_kind_machine; /* enum vgpu_machine */
+extern const struct config_kind config_kind_level;   /* int, LOG_* */
+extern const struct config_kind config_kind_path;    /* char[size], absolute; "": unset */
+extern const struct config_kind config_kind_text;    /* char[size]; "": unset */
+extern const struct config_kind config_kind_group;   /* struct config_group, of this host */
+
+#endif /* VGPU_CONFIG_KEYS_H */
