@@ -1,0 +1,148 @@
+/* daemon.c - see daemon.h */
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "systemd/journal.h"
+#include "systemd/notify.h"
+#include "version.h"
+
+#define STATUS_LINE_MS 1000
+
+static int on_query(void *ctx, uint32_t what, char *buf, size_t cap)
+{
+        struct daemon *d = ctx;
+
+        return what == VGPU_QUERY_STATUS ? daemon_status_json(d, buf, cap) : -EOPNOTSUPP;
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+        (void)timer;
+        notify_alive();
+}
+
+static void on_status(uv_timer_t *timer)
+{
+        struct daemon *d = timer->data;
+        char line[400];
+
+        daemon_status_line(d, line, sizeof(line));
+        notify_status("%s", line);
+        journal_flush();
+}
+
+static void stop(struct daemon *d)
+{
+        if (d->stopping)
+                return;
+        d->stopping = true;
+        notify_stopping();
+        journal_event(EVENT_DAEMON_STOPPING, LOG_INFO, NULL,
+                "Stopping: %llu frames published, %u clients told",
+                (unsigned long long)d->guest.stream.counters.frames, outlet_n_clients(&d->outlet));
+        guest_stop(&d->guest);
+        uv_close((uv_handle_t *)&d->sigterm, NULL);
+        uv_close((uv_handle_t *)&d->sigint, NULL);
+        uv_close((uv_handle_t *)&d->watchdog, NULL);
+        uv_close((uv_handle_t *)&d->status, NULL);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+        (void)number;
+        stop(signal->data);
+}
+
+static void start_handles(struct daemon *d)
+{
+        uint64_t watchdog_ms = notify_watchdog_interval_ms();
+
+        uv_signal_init(&d->loop, &d->sigterm);
+        uv_signal_init(&d->loop, &d->sigint);
+        uv_timer_init(&d->loop, &d->watchdog);
+        uv_timer_init(&d->loop, &d->status);
+        d->sigterm.data = d->sigint.data = d->watchdog.data = d->status.data = d;
+        uv_signal_start(&d->sigterm, on_signal, SIGTERM);
+        uv_signal_start(&d->sigint, on_signal, SIGINT);
+        if (watchdog_ms)
+                uv_timer_start(&d->watchdog, on_watchdog, 0, watchdog_ms);
+        uv_timer_start(&d->status, on_status, STATUS_LINE_MS, STATUS_LINE_MS);
+}
+
+static int listening_socket(int *ret_fd)
+{
+        int fd = notify_listen_fd();
+
+        if (fd == -EINVAL) {
+                journal_log(LOG_ERR,
+                        "The passed socket is not one listening SOCK_SEQPACKET socket; "
+                        "check ListenSequentialPacket= in the socket unit");
+                return fd;
+        }
+        *ret_fd = fd >= 0 ? fd : -1;
+        return 0;
+}
+
+static int open_outlet(struct daemon *d)
+{
+        struct server_failure why;
+        int fd, r;
+
+        r = listening_socket(&fd);
+        if (r < 0)
+                return r;
+        r = outlet_init(&d->outlet, &d->loop, d->config, fd, on_query, d, &why);
+        if (r < 0 && why.reason != SERVER_OK)
+                journal_log(LOG_ERR, "Cannot listen on %s: %s (%s)", d->config->ring.socket,
+                        server_reason_text(why.reason), strerror(-r));
+        else if (r < 0)
+                journal_log(LOG_ERR, "Cannot make the ring: %s", strerror(-r));
+        return r;
+}
+
+static int start(struct daemon *d)
+{
+        int r;
+
+        r = open_outlet(d);
+        if (r < 0)
+                return r;
+        r = guest_init(&d->guest, &d->loop, d->config, &d->outlet);
+        if (r < 0) {
+                journal_log(LOG_ERR, "Cannot start looking at the guest: %s", strerror(-r));
+                outlet_close(&d->outlet);
+                return r;
+        }
+        start_handles(d);
+        journal_event(EVENT_DAEMON_STARTED, LOG_INFO,
+                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_VERSION", VGPUD_VERSION),
+                        JOURNAL_TEXT("VGPU_SOCKET", d->config->ring.socket)),
+                "vgpud %s serves '%s' on %s", VGPUD_VERSION, d->config->name,
+                d->config->ring.socket);
+        notify_ready();
+        return 0;
+}
+
+int daemon_run(const struct vgpu_config *config)
+{
+        struct daemon d = { .config = config, .started_ns = uv_hrtime() };
+        int r, closed;
+
+        r = uv_loop_init(&d.loop);
+        if (r < 0) {
+                journal_log(LOG_ERR, "Cannot make an event loop: %s", strerror(-r));
+                return r;
+        }
+        r = start(&d);
+        uv_run(&d.loop, UV_RUN_DEFAULT);
+        guest_deinit(&d.guest);
+        outlet_deinit(&d.outlet);
+        closed = uv_loop_close(&d.loop);
+        if (closed < 0)
+                journal_log(LOG_ERR, "The event loop still has handles: %s", strerror(-closed));
+        journal_flush();
+        return r;
+}

@@ -1,0 +1,40 @@
+/*
+ * daemon.h - vgpud as a whole: one loop, one guest, one outlet, and the service manager's view of them
+ */
+#ifndef VGPUD_DAEMON_H
+#define VGPUD_DAEMON_H
+
+#include <uv.h>
+
+#include "config.h"
+#include "guest.h"
+#include "outlet.h"
+
+struct daemon {
+        uv_loop_t loop;
+        const struct vgpu_config *config;
+        struct outlet outlet;
+        struct guest guest;
+        uv_signal_t sigterm, sigint;
+        uv_timer_t watchdog, status;
+        uint64_t started_ns;
+        bool stopping;
+};
+
+/**
+ * daemon_run() - serve until told to stop
+ * @config: borrowed for the call
+ *
+ * Failures are logged, with what to do about them.
+ *
+ * Return: 0 after an orderly stop, or negative errno when it could not start.
+ */
+int daemon_run(const struct vgpu_config *config);
+
+/* The answer to `vgpuctl status`: JSON text, schema 1 (docs/vgpuctl.md). Return: bytes, or negative errno. */
+int daemon_status_json(struct daemon *d, char *buf, size_t cap);
+
+/* The line for `systemctl status`. */
+void daemon_status_line(struct daemon *d, char *buf, size_t cap);
+
+#endif /* VGPUD_DAEMON_H */

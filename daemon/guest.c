@@ -1,0 +1,299 @@
+/* guest.c - events in, actions out: see guest.h. How each thing is looked for is in guest_search.c and guest_pulse.c. */
+#include "guest.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "guest_private.h"
+#include "systemd/journal.h"
+
+void guest_set_reason(struct guest *g, const char *fmt, ...)
+{
+        va_list args;
+
+        va_start(args, fmt);
+        vsnprintf(g->reason, sizeof(g->reason), fmt, args);
+        va_end(args);
+}
+
+const struct vgpup_candidate *guest_producer(const struct guest *g)
+{
+        return g->region ? vgpup_region_candidate(g->region) : NULL;
+}
+
+/* ---- what clients see -------------------------------------------------------------------------------------------- */
+
+static enum vgpu_ring_state ring_state(enum guest_state state)
+{
+        static const enum vgpu_ring_state ring[GUEST_N_STATES] = {
+                [GUEST_ABSENT] = VGPU_RING_ABSENT,
+                [GUEST_ATTACHING] = VGPU_RING_ATTACHING,
+                [GUEST_SEARCHING] = VGPU_RING_SEARCHING,
+                [GUEST_CONFIRMING] = VGPU_RING_CONFIRMING,
+                [GUEST_STREAMING] = VGPU_RING_STREAMING,
+                [GUEST_STALLED] = VGPU_RING_STALLED,
+                [GUEST_STOPPING] = VGPU_RING_STOPPING,
+        };
+
+        return ring[state];
+}
+
+void guest_tell(struct guest *g)
+{
+        const struct vgpup_candidate *producer = guest_producer(g);
+
+        outlet_set_liveness(g->outlet, ring_state(g->state), g->n_epochs,
+                producer ? g->run_epoch : 0, producer ? producer->proc.pid : 0);
+}
+
+/* ---- actions ------------------------------------------------------------------------------------------------------- */
+
+static void stop_looking(struct guest *g)
+{
+        timerfd_settime(g->look_fd, 0, &(struct itimerspec){ 0 }, NULL);
+        uv_poll_stop(&g->look);
+}
+
+static void start_looking(struct guest *g)
+{
+        const struct pacer_config config = {
+                .poll_ns = g->config->pace.poll_us * UINT64_C(1000),
+                .idle_ns = g->config->pace.idle_poll_ms * UINT64_C(1000000),
+                .min_frame_ns = UINT64_C(1000000000) / g->config->pace.max_fps,
+        };
+
+        g->reason[0] = '\0';
+        pacer_init(&g->pacer, &config, uv_hrtime());
+        uv_poll_start(&g->look, UV_READABLE, guest_on_look);
+        guest_look_at(g, uv_hrtime());
+}
+
+static void unbind(struct guest *g)
+{
+        vgpup_close(g->region);
+        g->region = NULL;
+        g->has_status = false;
+}
+
+static void take_region(struct guest *g)
+{
+        const struct vgpup_candidate *producer;
+        char name[JOURNAL_ESCAPED(16)];
+
+        unbind(g);
+        g->region = g->next_region;
+        g->next_region = NULL;
+        g->n_bindings++;
+        producer = guest_producer(g);
+        g->run_epoch = vgpup_run_epoch(g->region);
+        g->heartbeat = producer->heartbeat;
+        g->heartbeat_ns = uv_hrtime();
+        journal_event(EVENT_PRODUCER_FOUND, LOG_NOTICE,
+                JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", g->epoch->number),
+                        JOURNAL_U64("VGPU_RUN_EPOCH", g->run_epoch),
+                        JOURNAL_U64("VGPU_PID", producer->proc.pid),
+                        JOURNAL_HEX("VGPU_CR3", producer->proc.cr3),
+                        JOURNAL_HEX("VGPU_REGION", producer->region_gva)),
+                "Streaming from '%s' (pid %u), region at %#llx, epoch %llu",
+                journal_escape(producer->proc.name,
+                        strnlen(producer->proc.name, sizeof(producer->proc.name)), name,
+                        sizeof(name)),
+                producer->proc.pid, (unsigned long long)producer->region_gva,
+                (unsigned long long)g->epoch->number);
+}
+
+static void take_context(struct guest *g)
+{
+        const struct win32_info *info;
+
+        g->epoch = g->next_epoch;
+        g->next_epoch = NULL;
+        g->epoch->number = ++g->n_epochs;
+        vgpu_source_mem_map(g->ram->source, &g->mem);
+        vmie_mem_adopt(&g->mem, vmie_win32_mem(g->epoch->v));
+        guest_clock_reset(&g->clock);
+        g->verdict = GUEST_CLOCK_UNKNOWN;
+        info = vmie_win32_info(g->epoch->v);
+        journal_event(EVENT_GUEST_ATTACHED, LOG_NOTICE,
+                JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", g->epoch->number),
+                        JOURNAL_HEX("VGPU_KCR3", info->kcr3),
+                        JOURNAL_HEX("VGPU_KERNEL", info->kernel_base),
+                        JOURNAL_U64("VGPU_BUILD", info->build)),
+                "Found Windows build %u at %#llx, epoch %llu; looking for a producer", info->build,
+                (unsigned long long)info->kernel_base, (unsigned long long)g->epoch->number);
+        guest_set_reason(
+                g, "No process in the guest has a region; start the producer in the guest");
+}
+
+/* libuv's directory watch says "something changed there"; what it is the next try to open tells. */
+static void on_watch(uv_fs_event_t *watch, const char *name, int events, int status)
+{
+        struct guest *g = watch->data;
+
+        (void)name;
+        (void)events;
+        if (status < 0)
+                return;
+        g->backoff_ms = GUEST_BACKOFF_FIRST_MS;
+        uv_timer_start(&g->retry, guest_on_retry, 0, 0);
+}
+
+static void watch_for_ram(struct guest *g)
+{
+        char folder[sizeof(g->config->guest.ram)];
+        char *slash;
+
+        memcpy(folder, g->config->guest.ram, sizeof(folder));
+        slash = strrchr(folder, '/');
+        slash[slash == folder] = '\0';
+        /* /proc and missing folders cannot be watched: the back-off is the net. */
+        uv_fs_event_start(&g->watch, on_watch, folder, 0);
+}
+
+static void close_ram(struct guest *g)
+{
+        g->ram = ram_unref(g->ram);
+}
+
+static void arm_retry(struct guest *g)
+{
+        uint64_t most =
+                g->state == GUEST_SEARCHING ? GUEST_BACKOFF_SEARCH_MS : GUEST_BACKOFF_MOST_MS;
+
+        uv_timer_start(&g->retry, guest_on_retry, g->backoff_ms, 0);
+        g->backoff_ms = g->backoff_ms * 2 < most ? g->backoff_ms * 2 : most;
+}
+
+static void drop_context(struct guest *g)
+{
+        g->epoch = epoch_unref(g->epoch);
+}
+
+/* An action that may post an event itself (open, scan) is the last of its row: nothing runs on behind it. */
+static void run_actions(struct guest *g, unsigned actions)
+{
+        if (actions & GUEST_DO_CANCEL_SCAN)
+                guest_cancel_scan(g);
+        if (actions & GUEST_DO_STOP_LOOKING)
+                stop_looking(g);
+        if (actions & GUEST_DO_UNBIND)
+                unbind(g);
+        if (actions & GUEST_DO_DROP_CONTEXT)
+                drop_context(g);
+        if (actions & GUEST_DO_CLOSE_RAM)
+                close_ram(g);
+        if (actions & GUEST_DO_TAKE_CONTEXT)
+                take_context(g);
+        if (actions & GUEST_DO_TAKE_REGION)
+                take_region(g);
+        if (actions & GUEST_DO_RESET_BACKOFF)
+                g->backoff_ms = GUEST_BACKOFF_FIRST_MS;
+        if (actions & GUEST_DO_OPEN_RAM)
+                guest_open_ram(g);
+        if (actions & GUEST_DO_ATTACH)
+                guest_scan(g, SCAN_ATTACH);
+        if (actions & GUEST_DO_DISCOVER)
+                guest_scan(g, SCAN_DISCOVER);
+        if (actions & GUEST_DO_LOOK_AROUND)
+                guest_scan(g, SCAN_LOOK_AROUND);
+        if (actions & GUEST_DO_WAIT_HEARTBEAT)
+                guest_wait_heartbeat(g);
+        if (actions & GUEST_DO_LOOK)
+                start_looking(g);
+        if (actions & GUEST_DO_REPORT_RUN)
+                guest_report_run(g);
+        if (actions & GUEST_DO_RETRY)
+                arm_retry(g);
+        if (actions & GUEST_DO_CLOSE_RING) {
+                guest_tell(g);
+                outlet_close(g->outlet);
+        }
+}
+
+void guest_post(struct guest *g, enum guest_event event)
+{
+        struct guest_step step = guest_next(g->state, event);
+        enum guest_state before = g->state;
+
+        journal_log(LOG_DEBUG, "%s: %s -> %s", guest_event_name(event), guest_state_name(before),
+                guest_state_name(step.state));
+        guest_log_event(g, event, step.state);
+        g->state = step.state;
+        if (step.state != before) {
+                g->since_ns = uv_hrtime();
+                uv_timer_stop(&g->retry);
+                if (before == GUEST_ABSENT)
+                        uv_fs_event_stop(&g->watch);
+                if (step.state == GUEST_ABSENT)
+                        watch_for_ram(g);
+        }
+        run_actions(g, step.actions);
+        if (g->state != GUEST_STOPPING)
+                guest_tell(g);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static int init_handles(struct guest *g)
+{
+        uv_timer_init(g->loop, &g->retry);
+        uv_timer_init(g->loop, &g->confirm);
+        uv_timer_init(g->loop, &g->pulse);
+        uv_fs_event_init(g->loop, &g->watch);
+        g->retry.data = g->confirm.data = g->pulse.data = g->watch.data = g->look.data = g;
+        return uv_timer_start(&g->pulse, guest_on_pulse, 0, GUEST_PULSE_MS);
+}
+
+int guest_init(
+        struct guest *g, uv_loop_t *loop, const struct vgpu_config *config, struct outlet *outlet)
+{
+        int r;
+
+        *g = (struct guest){
+                .loop = loop,
+                .config = config,
+                .outlet = outlet,
+                .state = GUEST_ABSENT,
+                .since_ns = uv_hrtime(),
+                .backoff_ms = GUEST_BACKOFF_FIRST_MS,
+        };
+        stream_init(&g->stream, outlet, config->ring.staging);
+        g->look_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+        if (g->look_fd < 0)
+                return -errno;
+        r = uv_poll_init(loop, &g->look, g->look_fd);
+        if (r < 0) {
+                close(g->look_fd);
+                g->look_fd = -1;
+                return r;
+        }
+        r = init_handles(g);
+        watch_for_ram(g);
+        uv_timer_start(&g->retry, guest_on_retry, 0, 0);
+        guest_tell(g);
+        return r;
+}
+
+void guest_stop(struct guest *g)
+{
+        guest_post(g, GUEST_EV_STOP);
+        uv_close((uv_handle_t *)&g->look, NULL);
+        uv_close((uv_handle_t *)&g->retry, NULL);
+        uv_close((uv_handle_t *)&g->confirm, NULL);
+        uv_close((uv_handle_t *)&g->pulse, NULL);
+        uv_close((uv_handle_t *)&g->watch, NULL);
+}
+
+void guest_deinit(struct guest *g)
+{
+        if (!g->loop)
+                return;
+        stream_deinit(&g->stream);
+        if (g->look_fd >= 0)
+                close(g->look_fd);
+        g->look_fd = -1;
+}

@@ -1,0 +1,96 @@
+/*
+ * guest.h - the guest as the daemon lives it: RAM, epoch, region, and the timers and scans between them
+ *
+ * Runs the table of guest_state.h. Owns what is held in each state; callbacks turn what happened into an event and
+ * guest_post() runs the actions. One per daemon; everything on the loop's thread but the scans.
+ */
+#ifndef VGPUD_GUEST_H
+#define VGPUD_GUEST_H
+
+#include <uv.h>
+
+#include "config.h"
+#include "epoch.h"
+#include "guest_clock.h"
+#include "guest_state.h"
+#include "outlet.h"
+#include "scan.h"
+#include "stream.h"
+
+struct guest {
+        uv_loop_t *loop;
+        const struct vgpu_config *config;
+        struct outlet *outlet;
+
+        enum guest_state state;
+        uint64_t since_ns; /* in this state, CLOCK_MONOTONIC */
+        char reason[256];  /* why it is not streaming; "" when it is */
+        char logged[256];  /* the last reason that got a line of its own */
+
+        struct ram *ram;
+        struct epoch *epoch;
+        uint64_t n_epochs;
+        vmie_mem mem; /* the epoch's RAM through the map; the loop's own */
+        vgpup_region *region;
+        uint64_t n_bindings;
+
+        /* found, on its way to being taken */
+        struct epoch *next_epoch;
+        vgpup_region *next_region;
+
+        /* being confirmed */
+        struct vgpup_candidate candidate[SCAN_MAX_CANDIDATES];
+        size_t n_candidates;
+        struct epoch *other; /* another kernel whose clock we watch */
+        uint64_t other_clock;
+
+        struct scan *scan; /* under way, or NULL */
+        bool scan_wanted;  /* another one when that is back */
+        enum scan_kind wanted;
+        uint64_t scan_ns; /* how long the last one took */
+
+        /* what the guest's clocks say */
+        struct guest_clock clock;
+        enum guest_clock_verdict verdict;
+        uint64_t heartbeat;
+        uint64_t heartbeat_ns; /* host time it last moved */
+        uint32_t run_epoch;
+        bool has_status;
+
+        struct stream stream;
+        struct pacer pacer;
+        int look_fd; /* timerfd */
+
+        uv_poll_t look;
+        uv_timer_t retry, confirm, pulse;
+        uv_fs_event_t watch;
+        uint64_t backoff_ms;
+};
+
+/**
+ * guest_init() - begin with nothing known
+ *
+ * Everything is borrowed and must outlive guest_deinit(). The first event comes from the loop.
+ *
+ * Return: 0, or what libuv or timerfd_create() said.
+ */
+int guest_init(
+        struct guest *g, uv_loop_t *loop, const struct vgpu_config *config, struct outlet *outlet);
+
+/* Leave everything, end in GUEST_STOPPING, close the outlet and all handles; a scan still under way is cancelled and waited
+ * for by the loop. */
+void guest_stop(struct guest *g);
+
+/* After the loop has run out. An all-zero guest is fine. */
+void guest_deinit(struct guest *g);
+
+/* Take in an event: the new state, its actions, and what clients are told. */
+void guest_post(struct guest *g, enum guest_event event);
+
+/* Say why; kept for status and journal. */
+void guest_set_reason(struct guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The bound producer, or NULL. */
+const struct vgpup_candidate *guest_producer(const struct guest *g);
+
+#endif /* VGPUD_GUEST_H */

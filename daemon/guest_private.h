@@ -1,0 +1,32 @@
+/* guest_private.h - between guest.c (the machine), guest_search.c (finding things) and guest_pulse.c (watching them) */
+#ifndef VGPUD_GUEST_PRIVATE_H
+#define VGPUD_GUEST_PRIVATE_H
+
+#include "guest.h"
+
+#define GUEST_PULSE_MS          100 /* how often RAM, clock and heartbeat are looked at */
+#define GUEST_BACKOFF_FIRST_MS  20
+#define GUEST_BACKOFF_SEARCH_MS 250 /* a producer that comes back is to be found at once */
+#define GUEST_BACKOFF_MOST_MS   1000
+
+/* guest.c */
+void guest_tell(struct guest *g);
+
+/* guest_search.c */
+void guest_open_ram(struct guest *g);
+void guest_scan(struct guest *g, enum scan_kind kind);
+/* Drops what is being looked for and what was found but not taken by this event. */
+void guest_cancel_scan(struct guest *g);
+void guest_wait_heartbeat(struct guest *g);
+void guest_on_retry(uv_timer_t *timer);
+
+/* guest_pulse.c */
+void guest_on_pulse(uv_timer_t *timer);
+void guest_on_look(uv_poll_t *poll, int status, int events);
+void guest_look_at(struct guest *g, uint64_t when_ns);
+void guest_report_run(struct guest *g);
+
+/* guest_log.c: what an event means to an admin, once, where the decision is made */
+void guest_log_event(struct guest *g, enum guest_event event, enum guest_state next);
+
+#endif /* VGPUD_GUEST_PRIVATE_H */

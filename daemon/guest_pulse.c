@@ -1,0 +1,188 @@
+/* guest_pulse.c - watching what was found: the looks for frames, and ten times a second RAM, clock and heartbeat */
+#include <errno.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "guest_private.h"
+#include "systemd/journal.h"
+
+#define HEARTBEAT_LOST_NS (5 * VGPU_HEARTBEAT_PERIOD_MS * UINT64_C(1000000))
+
+#define KERNEL_GONE "The kernel is gone from where it was: the guest was reset"
+
+static bool ram_lost(struct guest *g)
+{
+        if (vgpu_source_check(g->ram->source, g->config->guest.ram) == 0)
+                return false;
+        guest_set_reason(g, "%s was removed, replaced or truncated", g->config->guest.ram);
+        return true;
+}
+
+/* A hard read error, told apart from the outside in: is the RAM gone, the kernel, or the process alone? */
+static void read_failed(struct guest *g)
+{
+        if (ram_lost(g)) {
+                guest_post(g, GUEST_EV_RAM_GONE);
+        } else if (vmie_win32_check(g->epoch->v, &g->mem) < 0) {
+                guest_set_reason(g, KERNEL_GONE);
+                guest_post(g, GUEST_EV_EPOCH_ENDED);
+        } else {
+                guest_post(g, GUEST_EV_READ_FAILED);
+        }
+}
+
+/* ---- looks --------------------------------------------------------------------------------------------------------- */
+
+void guest_look_at(struct guest *g, uint64_t when_ns)
+{
+        struct itimerspec at = {
+                .it_value = { .tv_sec = (time_t)(when_ns / 1000000000),
+                        .tv_nsec = (long)(when_ns % 1000000000) },
+        };
+
+        timerfd_settime(g->look_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+void guest_on_look(uv_poll_t *poll, int status, int events)
+{
+        struct guest *g = poll->data;
+        struct stream_view view = {
+                .region = g->region,
+                .mem = &g->mem,
+                .source = g->ram->source,
+                .epoch = g->epoch->number,
+                .producer_pid = guest_producer(g)->proc.pid,
+        };
+        enum pacer_saw saw;
+        uint64_t expired;
+
+        (void)status;
+        (void)events;
+        if (read(g->look_fd, &expired, sizeof(expired)) != sizeof(expired))
+                return;
+        if (stream_look(&g->stream, &view, &saw) < 0)
+                read_failed(g);
+        else
+                guest_look_at(g, pacer_next(&g->pacer, saw, uv_hrtime()));
+}
+
+/* ---- pulse --------------------------------------------------------------------------------------------------------- */
+
+void guest_report_run(struct guest *g)
+{
+        journal_event(EVENT_RUN_EPOCH_CHANGED, LOG_NOTICE,
+                JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", g->n_epochs),
+                        JOURNAL_U64("VGPU_RUN_EPOCH", g->run_epoch)),
+                "The producer began run %u in the same process", g->run_epoch);
+}
+
+static void tell_status(struct guest *g, const vgpup_status *status)
+{
+        outlet_set_status(g->outlet, &(struct vgpu_ring_status){
+                                             .status = status->status,
+                                             .backend = status->backend,
+                                             .error_code = status->error_code,
+                                             .applied_fps = status->applied_fps,
+                                             .supported_formats = status->supported_formats,
+                                             .ctrl_ack = status->ctrl_ack,
+                                             .full_frame_ack = status->full_frame_ack,
+                                             .heartbeat = status->heartbeat,
+                                             .content_change_ns = status->content_change_ns,
+                                     });
+}
+
+static int look_at_geometry(struct guest *g)
+{
+        vgpup_geometry geometry;
+        int r;
+
+        r = vgpup_read_geometry(g->region, &g->mem, &geometry);
+        if (r <= 0)
+                return r;
+        outlet_set_geometry(g->outlet, &(struct vgpu_ring_geometry){
+                                               .virt_x = geometry.virt_x,
+                                               .virt_y = geometry.virt_y,
+                                               .virt_w = geometry.virt_w,
+                                               .virt_h = geometry.virt_h,
+                                               .cap_x = geometry.cap_x,
+                                               .cap_y = geometry.cap_y,
+                                               .dpi = geometry.dpi,
+                                               .refresh_mhz = geometry.refresh_mhz,
+                                       });
+        return 0;
+}
+
+/* What the producer's own pulse leads to, given whether the guest's clock runs. */
+static void judge_heartbeat(struct guest *g, const vgpup_status *status, uint64_t now_ns)
+{
+        bool ticked = status->heartbeat != g->heartbeat;
+
+        g->heartbeat = status->heartbeat;
+        if (ticked)
+                g->heartbeat_ns = now_ns;
+        if (g->state == GUEST_STALLED) {
+                if (ticked && g->verdict != GUEST_CLOCK_STANDING)
+                        guest_post(g, GUEST_EV_HEARTBEAT_RETURNED);
+        } else if (g->verdict == GUEST_CLOCK_STANDING) {
+                guest_set_reason(g, "The guest's clock stands still: the machine is paused or off");
+                guest_post(g, GUEST_EV_CLOCK_STOPPED);
+        } else if (g->verdict == GUEST_CLOCK_RUNNING &&
+                   now_ns - g->heartbeat_ns > HEARTBEAT_LOST_NS) {
+                guest_set_reason(
+                        g, "The producer's heartbeat stands still while the guest runs: it hangs");
+                guest_post(g, GUEST_EV_HEARTBEAT_LOST);
+        }
+}
+
+static void pulse_of_producer(struct guest *g, uint64_t now_ns)
+{
+        vgpup_status status;
+
+        if (vgpup_read_status(g->region, &g->mem, &status) < 0 || look_at_geometry(g) < 0) {
+                read_failed(g);
+                return;
+        }
+        tell_status(g, &status);
+        if (status.run_epoch != g->run_epoch) {
+                g->run_epoch = status.run_epoch;
+                guest_post(g, GUEST_EV_RUN_EPOCH);
+        }
+        judge_heartbeat(g, &status, now_ns);
+}
+
+/* Returns whether the epoch still stands. */
+static bool pulse_of_epoch(struct guest *g, uint64_t now_ns)
+{
+        struct win32_clock clock;
+        int r;
+
+        r = vmie_win32_check(g->epoch->v, &g->mem);
+        if (r == 0)
+                r = win32_read_clock(&g->mem, &clock);
+        if (r == 1)
+                g->verdict = guest_clock_update(&g->clock, clock.interrupt_time * 100, now_ns);
+        if (r < 0)
+                guest_set_reason(g, KERNEL_GONE);
+        else if (g->verdict == GUEST_CLOCK_JUMPED)
+                guest_set_reason(g, "The guest's clock jumped: it was reset, restored or migrated");
+        if (r >= 0 && g->verdict != GUEST_CLOCK_JUMPED)
+                return true;
+        guest_post(g, GUEST_EV_EPOCH_ENDED);
+        return false;
+}
+
+void guest_on_pulse(uv_timer_t *timer)
+{
+        struct guest *g = timer->data;
+        uint64_t now_ns = uv_hrtime();
+
+        stream_fps(&g->stream, now_ns);
+        if (!g->ram)
+                return;
+        if (ram_lost(g)) {
+                guest_post(g, GUEST_EV_RAM_GONE);
+                return;
+        }
+        if (g->epoch && pulse_of_epoch(g, now_ns) && g->region)
+                pulse_of_producer(g, now_ns);
+}

@@ -1,0 +1,249 @@
+/* guest_search.c - finding RAM, a kernel, a live region: what sends scans out and makes events of what they bring */
+#include <errno.h>
+#include <string.h>
+
+#include "guest_private.h"
+#include "systemd/journal.h"
+
+/* ---- RAM ----------------------------------------------------------------------------------------------------------- */
+
+static void explain_source(struct guest *g, const struct vgpu_source_failure *why)
+{
+        if (why->want)
+                guest_set_reason(g, "%s: %s (%llu bytes, %llu wanted)", g->config->guest.ram,
+                        vgpu_source_reason_text(why->reason), (unsigned long long)why->have,
+                        (unsigned long long)why->want);
+        else if (why->error)
+                guest_set_reason(g, "%s: %s (%s)", g->config->guest.ram,
+                        vgpu_source_reason_text(why->reason), strerror(why->error));
+        else
+                guest_set_reason(
+                        g, "%s: %s", g->config->guest.ram, vgpu_source_reason_text(why->reason));
+}
+
+void guest_open_ram(struct guest *g)
+{
+        const struct vgpu_config *config = g->config;
+        struct vgpu_source_failure why;
+        vgpu_source *source;
+
+        source = vgpu_source_open(
+                config->guest.ram, config->guest.machine, config->guest.ram_size, &why);
+        if (source)
+                g->ram = ram_new(source);
+        else
+                explain_source(g, &why);
+        guest_post(g, g->ram ? GUEST_EV_RAM_APPEARED : GUEST_EV_RAM_GONE);
+}
+
+/* ---- scans --------------------------------------------------------------------------------------------------------- */
+
+static void drop_findings(struct guest *g)
+{
+        uv_timer_stop(&g->confirm);
+        g->n_candidates = 0;
+        g->other = epoch_unref(g->other);
+}
+
+void guest_cancel_scan(struct guest *g)
+{
+        if (g->scan)
+                scan_cancel(g->scan);
+        g->scan_wanted = false;
+        drop_findings(g);
+}
+
+/* Is this the region we are bound to? Its silence is what sent the scan out. */
+static bool is_bound(const struct guest *g, const struct vgpup_candidate *c)
+{
+        const struct vgpup_candidate *bound = guest_producer(g);
+
+        return bound && c->proc.eprocess == bound->proc.eprocess &&
+               c->proc.create_time == bound->proc.create_time && c->region_gva == bound->region_gva;
+}
+
+static void take_candidates(struct guest *g, const struct scan *scan)
+{
+        g->n_candidates = 0;
+        for (size_t i = 0; i < scan->n_candidates; i++)
+                if (!is_bound(g, &scan->candidate[i]))
+                        g->candidate[g->n_candidates++] = scan->candidate[i];
+        if (g->state == GUEST_SEARCHING && scan->error)
+                guest_set_reason(g, "The guest's process list could not be read: %s",
+                        strerror(-scan->error));
+        else if (g->state == GUEST_SEARCHING && !g->n_candidates)
+                guest_set_reason(
+                        g, "No process in the guest has a region: is the producer running there?");
+        guest_post(g, g->n_candidates ? GUEST_EV_CANDIDATES : GUEST_EV_NO_CANDIDATES);
+}
+
+static void attach_returned(struct guest *g, struct scan *scan)
+{
+        if (scan->opened) {
+                g->next_epoch = scan->opened;
+                scan->opened = NULL;
+                guest_post(g, GUEST_EV_ATTACHED);
+                return;
+        }
+        guest_set_reason(g, "No Windows kernel found: %s%s%s%s",
+                win32_reason_text(scan->why.reason), scan->why.detail[0] ? " (" : "",
+                scan->why.detail, scan->why.detail[0] ? ")" : "");
+        guest_post(g, GUEST_EV_ATTACH_FAILED);
+}
+
+/* A kernel that is not ours may be what is left of an earlier boot: it counts only if its clock runs. */
+static void watch_other(struct guest *g, struct scan *scan)
+{
+        struct win32_clock clock;
+
+        g->other = scan->opened;
+        scan->opened = NULL;
+        if (win32_read_clock(&g->other->mem, &clock) != 1) {
+                g->other = epoch_unref(g->other);
+                guest_post(g, GUEST_EV_NO_CANDIDATES);
+                return;
+        }
+        g->other_clock = clock.interrupt_time;
+        guest_wait_heartbeat(g);
+}
+
+static void scan_returned(struct scan *scan, void *ctx)
+{
+        struct guest *g = ctx;
+
+        g->scan = NULL;
+        g->scan_ns = scan->took_ns;
+        if (atomic_load(&scan->cancel)) {
+                if (g->scan_wanted)
+                        guest_scan(g, g->wanted);
+                return;
+        }
+        if (scan->kind == SCAN_ATTACH)
+                attach_returned(g, scan);
+        else if (scan->opened)
+                watch_other(g, scan);
+        else
+                take_candidates(g, scan);
+}
+
+void guest_scan(struct guest *g, enum scan_kind kind)
+{
+        int r;
+
+        g->scan_wanted = g->scan != NULL;
+        g->wanted = kind;
+        if (g->scan)
+                return; /* cancelled, still on the pool: an epoch's memory serves one scan at a time */
+        r = scan_start(
+                g->loop, kind, g->ram, g->epoch, g->config->guest.kcr3, scan_returned, g, &g->scan);
+        if (r == 0)
+                return;
+        journal_log(LOG_ERR, "A scan could not be started: %s", strerror(-r));
+        guest_post(g, kind == SCAN_ATTACH ? GUEST_EV_ATTACH_FAILED : GUEST_EV_NO_CANDIDATES);
+}
+
+void guest_on_retry(uv_timer_t *timer)
+{
+        struct guest *g = timer->data;
+
+        /* A guest whose clock stands is paused, or it was reset and lives in other pages now. */
+        if (g->state == GUEST_SEARCHING && g->verdict == GUEST_CLOCK_STANDING)
+                guest_post(g, GUEST_EV_CLOCK_STOPPED);
+        else
+                guest_post(g, GUEST_EV_RETRY);
+}
+
+/* ---- the heartbeat wait -------------------------------------------------------------------------------------------- */
+
+/* Several alive: the configured name first, else the newest process, which is the order they come in. */
+static void sort_preferred(struct guest *g, bool *alive)
+{
+        const char *name = g->config->guest.producer;
+        struct vgpup_candidate first;
+
+        for (size_t i = 1; name[0] && i < g->n_candidates; i++) {
+                if (!alive[i] || strncmp(g->candidate[i].proc.name, name,
+                                         sizeof(g->candidate[i].proc.name) - 1))
+                        continue;
+                first = g->candidate[i];
+                memmove(&g->candidate[1], &g->candidate[0], i * sizeof(first));
+                memmove(&alive[1], &alive[0], i * sizeof(*alive));
+                g->candidate[0] = first;
+                alive[0] = true;
+                return;
+        }
+}
+
+static bool bind_first(struct guest *g, const bool *alive)
+{
+        for (size_t i = 0; i < g->n_candidates; i++)
+                if (alive[i] &&
+                        vgpup_bind(g->epoch->v, &g->mem, &g->candidate[i], &g->next_region) == 0)
+                        return true;
+        return false;
+}
+
+static void log_rivals(const struct guest *g, size_t n_alive)
+{
+        if (n_alive > 1)
+                journal_log(LOG_NOTICE,
+                        "%zu producers are alive in the guest; [guest] producer chooses one by "
+                        "name",
+                        n_alive);
+}
+
+static void confirm_candidates(struct guest *g)
+{
+        bool alive[SCAN_MAX_CANDIDATES] = { false };
+        size_t n_alive = 0;
+
+        for (size_t i = 0; i < g->n_candidates; i++) {
+                const struct vgpup_candidate *c = &g->candidate[i];
+
+                alive[i] =
+                        vgpup_confirm_alive(&g->mem, c->proc.cr3, c->region_gva, c->heartbeat) == 1;
+                n_alive += alive[i];
+        }
+        log_rivals(g, n_alive);
+        sort_preferred(g, alive);
+        if (bind_first(g, alive)) {
+                guest_post(g, GUEST_EV_CONFIRMED);
+                return;
+        }
+        if (g->state == GUEST_CONFIRMING)
+                guest_set_reason(g,
+                        "%zu region%s found, but no heartbeat in %s: its producer hangs or is dead",
+                        g->n_candidates, g->n_candidates == 1 ? "" : "s",
+                        g->n_candidates == 1 ? "it" : "any");
+        guest_post(g, GUEST_EV_NOT_CONFIRMED);
+}
+
+static void confirm_other(struct guest *g)
+{
+        struct epoch *other = g->other;
+        struct win32_clock clock;
+
+        g->other = NULL;
+        if (win32_read_clock(&other->mem, &clock) == 1 && clock.interrupt_time != g->other_clock) {
+                g->next_epoch = other;
+                guest_post(g, GUEST_EV_ATTACHED);
+                return;
+        }
+        epoch_unref(other);
+        guest_post(g, GUEST_EV_NO_CANDIDATES);
+}
+
+static void on_confirm(uv_timer_t *timer)
+{
+        struct guest *g = timer->data;
+
+        if (g->other)
+                confirm_other(g);
+        else
+                confirm_candidates(g);
+}
+
+void guest_wait_heartbeat(struct guest *g)
+{
+        uv_timer_start(&g->confirm, on_confirm, 2 * VGPU_HEARTBEAT_PERIOD_MS, 0);
+}

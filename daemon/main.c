@@ -1,0 +1,119 @@
+/* main.c - vgpud's command line: load the configuration, say what is wrong with all of it, run */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "daemon.h"
+#include "systemd/journal.h"
+#include "version.h"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct options {
+        const char *config;
+        bool check;
+};
+
+static void print_help(void)
+{
+        puts("Usage: vgpud --config FILE [--check-config]\n"
+             "\n"
+             "Publishes the frames of a producer in a Windows guest, read from the guest's "
+             "memory,\n"
+             "to local clients. One daemon serves one virtual machine.\n"
+             "\n"
+             "  -c, --config FILE   configuration; its name without .conf names the machine\n"
+             "      --check-config  check it, print what is in force, and exit\n"
+             "      --version       print the version and exit\n"
+             "  -h, --help          print this and exit\n"
+             "\n"
+             "Exit status: 0 stopped or checked, 1 failed (the reason is logged), 2 usage.\n"
+             "Ask a running daemon with `vgpuctl status`.");
+}
+
+/* Returns an exit status, or -1 to go on. */
+static int parse(int argc, char **argv, struct options *ret)
+{
+        static const struct option longs[] = {
+                { "config", required_argument, NULL, 'c' },
+                { "check-config", no_argument, NULL, 'C' },
+                { "version", no_argument, NULL, 'V' },
+                { "help", no_argument, NULL, 'h' },
+                { 0 },
+        };
+        int option;
+
+        *ret = (struct options){ 0 };
+        while ((option = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
+                switch (option) {
+                case 'c':
+                        ret->config = optarg;
+                        break;
+                case 'C':
+                        ret->check = true;
+                        break;
+                case 'V':
+                        puts("vgpud " VGPUD_VERSION);
+                        return EXIT_OK;
+                case 'h':
+                        print_help();
+                        return EXIT_OK;
+                default:
+                        fputs("Try 'vgpud --help'.\n", stderr);
+                        return EXIT_USAGE;
+                }
+        }
+        if (optind < argc) {
+                fprintf(stderr, "vgpud: unexpected argument '%s'\nTry 'vgpud --help'.\n",
+                        argv[optind]);
+                return EXIT_USAGE;
+        }
+        if (!ret->config) {
+                fputs("vgpud: --config FILE is missing\nTry 'vgpud --help'.\n", stderr);
+                return EXIT_USAGE;
+        }
+        return -1;
+}
+
+static int report(const struct options *options, const struct config_problems *problems)
+{
+        config_problems_print(stderr, options->config, problems);
+        journal_event(EVENT_CONFIG_BAD, LOG_ERR,
+                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", options->config)),
+                "%s has %zu problem%s; correct it and check with 'vgpud --config %s "
+                "--check-config'",
+                options->config, problems->n, problems->n == 1 ? "" : "s", options->config);
+        return EXIT_FAILED;
+}
+
+static int serve(const struct vgpu_config *config)
+{
+        journal_set_level(config->log.level);
+        signal(SIGPIPE, SIG_IGN);
+        return daemon_run(config) < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+        struct config_problems problems = { 0 };
+        struct vgpu_config config;
+        struct options options;
+        int status;
+
+        status = parse(argc, argv, &options);
+        if (status >= 0)
+                return status;
+        journal_init();
+        if (config_load(options.config, &config, &problems) < 0) {
+                status = report(&options, &problems);
+        } else if (options.check) {
+                config_print(stdout, &config);
+                status = EXIT_OK;
+        } else {
+                status = serve(&config);
+        }
+        config_problems_free(&problems);
+        return status;
+}

@@ -1,0 +1,79 @@
+/*
+ * outlet.h - what local clients see: the ring, the socket, and the tick that says the daemon lives
+ *
+ * The outlet owns the current ring and replaces it when a mode does not fit; records and liveness carry over. It polls
+ * the server's descriptors on the loop and wakes clients after every change. It knows nothing of guests: the guest tells
+ * it what is true, the stream fills its slots.
+ */
+#ifndef VGPUD_OUTLET_H
+#define VGPUD_OUTLET_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "config.h"
+#include "ring.h"
+#include "server.h"
+
+#define OUTLET_TICK_MS 100
+
+struct outlet {
+        uv_loop_t *loop;
+        const struct vgpu_config *config;
+        struct server *server;
+        struct ring *ring;
+        uint64_t generation;
+        uint8_t instance[16];
+        uv_poll_t listener;
+        uv_timer_t tick;
+
+        /* last told, for the next generation */
+        struct vgpu_ring_liveness liveness;
+        struct vgpu_ring_cursor cursor;
+        struct vgpu_ring_geometry geometry;
+        struct vgpu_ring_status status;
+        bool has_cursor, has_geometry, has_status;
+};
+
+/**
+ * outlet_init() - make the first ring and listen
+ * @listen_fd:  passed by the service manager, or -1: make the configured socket. Owned by the outlet on success
+ * @query:      answers `vgpuctl`'s questions
+ * @reterr_why: what is wrong with the socket; written when the result says it is
+ *
+ * Return: 0; SERVER failures as server_new() returns them with @reterr_why; ring failures with reason SERVER_OK.
+ */
+int outlet_init(struct outlet *o, uv_loop_t *loop, const struct vgpu_config *config, int listen_fd,
+        server_query_fn query, void *query_ctx, struct server_failure *reterr_why);
+
+/* Say goodbye, close the ring and every handle. The loop must run once more. */
+void outlet_close(struct outlet *o);
+
+/* Free what outlet_close() left; after the loop has run out. An all-zero outlet is fine. */
+void outlet_deinit(struct outlet *o);
+
+/* Tell where the guest stands; wakes clients when it differs. */
+void outlet_set_liveness(struct outlet *o, enum vgpu_ring_state state, uint64_t epoch,
+        uint32_t run_epoch, uint32_t producer_pid);
+void outlet_set_cursor(struct outlet *o, const struct vgpu_ring_cursor *cursor);
+void outlet_set_geometry(struct outlet *o, const struct vgpu_ring_geometry *geometry);
+void outlet_set_status(struct outlet *o, const struct vgpu_ring_status *status);
+
+/**
+ * outlet_fit() - make sure a slot holds @bytes
+ *
+ * A ring that is too small is replaced by one of at least twice its capacity; clients are sent it before the first frame
+ * in it.
+ *
+ * Return: 0, or what ring_new() said; the old ring stays then.
+ */
+int outlet_fit(struct outlet *o, uint64_t bytes);
+
+/* See ring_slot_begin(), ring_slot_abort(), ring_publish(). */
+uint8_t *outlet_begin(struct outlet *o);
+void outlet_abort(struct outlet *o, size_t touched);
+void outlet_publish(struct outlet *o, const struct ring_frame *frame);
+
+uint32_t outlet_n_clients(const struct outlet *o);
+
+#endif /* VGPUD_OUTLET_H */

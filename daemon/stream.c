@@ -1,0 +1,301 @@
+/* stream.c - see stream.h */
+#include "stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "format.h"
+#include "systemd/journal.h"
+
+/* What one last-level page table maps. */
+#define CHUNK_BYTES (UINT64_C(2) << 20)
+
+void stream_init(struct stream *s, struct outlet *outlet, bool staging)
+{
+        *s = (struct stream){ .outlet = outlet, .use_staging = staging };
+}
+
+void stream_deinit(struct stream *s)
+{
+        free(s->staging);
+        s->staging = NULL;
+}
+
+static int fit_staging(struct stream *s, uint64_t bytes)
+{
+        uint8_t *bigger;
+
+        if (bytes <= s->staging_bytes)
+                return 0;
+        bigger = realloc(s->staging, bytes);
+        if (!bigger)
+                return -ENOMEM;
+        s->staging = bigger;
+        s->staging_bytes = bytes;
+        return 0;
+}
+
+static void count_skip(struct stream *s, const vgpup_region *region)
+{
+        switch (vgpup_last_skip(region)) {
+        case VGPUP_SKIP_BUSY:
+                s->counters.busy++;
+                break;
+        case VGPUP_SKIP_REMAPPED:
+                s->counters.remapped++;
+                break;
+        case VGPUP_SKIP_TOO_BIG:
+                s->counters.too_big++;
+                break;
+        case VGPUP_SKIP_MALFORMED:
+                s->counters.malformed++;
+                break;
+        case VGPUP_SKIP_NONE:
+        case VGPUP_SKIP_NOT_FRESH:
+                break;
+        }
+}
+
+/* The part of @e that lies in [from, to). */
+static struct gva_extent clip(struct gva_extent e, uint64_t from, uint64_t to)
+{
+        uint64_t skip = e.offset < from ? from - e.offset : 0;
+
+        e.gpa += skip;
+        e.offset += skip;
+        e.len -= skip;
+        if (e.offset + e.len > to)
+                e.len = to - e.offset;
+        return e;
+}
+
+/* Extents are cut at chunk borders, so a chunk is some whole extents and at most two clipped ones. */
+static int copy_range(const struct stream_view *view, const struct vgpup_sample *sample,
+        size_t *first, uint64_t from, uint64_t to, uint8_t *dst)
+{
+        struct gva_extent batch[64];
+        size_t n = 0;
+        int r;
+
+        for (size_t i = *first; i < sample->n_extents && sample->extents[i].offset < to; i++) {
+                batch[n++] = clip(sample->extents[i], from, to);
+                if (sample->extents[i].offset + sample->extents[i].len <= to)
+                        *first = i + 1;
+                if (n == sizeof(batch) / sizeof(batch[0])) {
+                        r = vgpu_source_gather(view->source, batch, n, 0, dst);
+                        if (r < 0)
+                                return r;
+                        n = 0;
+                }
+        }
+        return n ? vgpu_source_gather(view->source, batch, n, 0, dst) : 0;
+}
+
+/* 1: all bytes copied; 0: translations moved meanwhile; < 0. @ret_touched: bytes that may have been written. */
+static int copy_frame(const struct stream_view *view, const struct vgpup_sample *sample,
+        uint8_t *dst, size_t *ret_touched)
+{
+        size_t first = 0;
+        int r;
+
+        for (uint64_t from = 0; from < sample->bytes; from += CHUNK_BYTES) {
+                uint64_t to =
+                        from + CHUNK_BYTES < sample->bytes ? from + CHUNK_BYTES : sample->bytes;
+
+                *ret_touched = to;
+                r = copy_range(view, sample, &first, from, to, dst);
+                if (r < 0)
+                        return r;
+                if (to == sample->bytes)
+                        break; /* the commit looks at the last chunk */
+                r = vgpup_sample_recheck(view->region, view->mem, sample, from, to - from);
+                if (r <= 0)
+                        return r;
+        }
+        return 1;
+}
+
+/* The ring's damage is since the frame published before, so the producer's counts only when it is relative to that one. */
+static void describe_damage(
+        const struct stream *s, const struct vgpup_sample *sample, struct ring_frame *frame)
+{
+        if (sample->damage_base == 0 || sample->damage_base != s->mode.frame_id)
+                return;
+        for (uint32_t i = 0; i < sample->n_damage; i++)
+                frame->damage[i] = (struct vgpu_ring_rect){ sample->damage[i].x,
+                        sample->damage[i].y, sample->damage[i].w, sample->damage[i].h };
+        frame->n_damage = sample->n_damage;
+}
+
+static void describe(
+        const struct stream_view *view, const struct vgpup_sample *sample, struct ring_frame *ret)
+{
+        *ret = (struct ring_frame){
+                .frame_id = sample->desc.frame_id,
+                .epoch = view->epoch,
+                .run_epoch = sample->run_epoch,
+                .producer_pid = view->producer_pid,
+                .width = sample->desc.width,
+                .height = sample->desc.height,
+                .stride = sample->desc.stride,
+                .fourcc = format_fourcc(sample->desc.format),
+                .flags = sample->flags & VGPU_FRAME_CURSOR_DRAWN ? VGPU_RING_FRAME_CURSOR_DRAWN : 0,
+                .timestamp_ns = sample->desc.timestamp_ns,
+        };
+}
+
+static bool same_mode(const vgpup_frame_desc *a, const vgpup_frame_desc *b)
+{
+        return a->width == b->width && a->height == b->height && a->stride == b->stride &&
+               a->format == b->format;
+}
+
+static void publish(
+        struct stream *s, const struct stream_view *view, const struct vgpup_sample *sample)
+{
+        struct ring_frame frame;
+
+        describe(view, sample, &frame);
+        describe_damage(s, sample, &frame);
+        outlet_publish(s->outlet, &frame);
+        s->counters.frames++;
+        s->fps_frames++;
+        if (!same_mode(&s->mode, &sample->desc))
+                journal_event(EVENT_MODE_CHANGED, LOG_INFO,
+                        JOURNAL_FIELDS(JOURNAL_U64("VGPU_WIDTH", frame.width),
+                                JOURNAL_U64("VGPU_HEIGHT", frame.height)),
+                        "The guest shows %ux%u %s now", frame.width, frame.height,
+                        format_name(sample->desc.format));
+        s->mode = sample->desc;
+}
+
+/* One pass over one frame: what was begun, when, and how far it got. */
+struct pass {
+        struct vgpup_sample sample;
+        uint64_t start_ns;
+        size_t touched; /* bytes of the destination that may have been written */
+};
+
+/* Copy and check into memory of ours. 1: every byte is this frame's. */
+static int take(struct stream *s, const struct stream_view *view, struct pass *pass, uint8_t *dst)
+{
+        int r;
+
+        r = copy_frame(view, &pass->sample, dst, &pass->touched);
+        if (r == 1)
+                r = vgpup_sample_commit(view->region, view->mem, &pass->sample);
+        if (r == 0)
+                count_skip(s, view->region);
+        if (r == 1 && uv_hrtime() - pass->start_ns > STREAM_LATE_NS) {
+                s->counters.late++;
+                r = 0;
+        }
+        return r;
+}
+
+static int take_straight(struct stream *s, const struct stream_view *view, struct pass *pass)
+{
+        uint8_t *slot = outlet_begin(s->outlet);
+        int r;
+
+        r = take(s, view, pass, slot);
+        if (r == 1)
+                publish(s, view, &pass->sample);
+        else
+                outlet_abort(s->outlet, pass->touched);
+        return r;
+}
+
+static int take_staged(struct stream *s, const struct stream_view *view, struct pass *pass)
+{
+        int r;
+
+        if (fit_staging(s, pass->sample.bytes) < 0) {
+                s->counters.too_big++;
+                return 0;
+        }
+        r = take(s, view, pass, s->staging);
+        if (r != 1)
+                return r;
+        memcpy(outlet_begin(s->outlet), s->staging, pass->sample.bytes);
+        publish(s, view, &pass->sample);
+        return 1;
+}
+
+static int look_for_frame(struct stream *s, const struct stream_view *view, enum pacer_saw *ret_saw)
+{
+        uint64_t torn = vgpup_torn_retries(view->region);
+        struct pass pass = { .start_ns = uv_hrtime() };
+        uint64_t frame_id;
+        int r;
+
+        *ret_saw = PACER_SAW_NOTHING;
+        r = vgpup_peek(view->region, view->mem, &frame_id);
+        if (r == 1)
+                r = vgpup_sample_begin(view->region, view->mem, VGPU_SLOT_STRIDE, &pass.sample);
+        if (r <= 0) {
+                if (r == 0)
+                        count_skip(s, view->region);
+                return r;
+        }
+        *ret_saw = PACER_SAW_FRAME;
+        r = outlet_fit(s->outlet, pass.sample.bytes);
+        if (r < 0) {
+                s->counters.too_big++;
+                return 0;
+        }
+        r = s->use_staging ? take_staged(s, view, &pass) : take_straight(s, view, &pass);
+        s->counters.torn_retries += vgpup_torn_retries(view->region) - torn;
+        return r;
+}
+
+static int look_at_cursor(struct stream *s, const struct stream_view *view)
+{
+        vgpup_cursor cursor;
+        int r;
+
+        r = vgpup_read_cursor(view->region, view->mem, &cursor);
+        if (r <= 0)
+                return r;
+        outlet_set_cursor(s->outlet, &(struct vgpu_ring_cursor){
+                                             .x = cursor.x,
+                                             .y = cursor.y,
+                                             .hot_x = cursor.hot_x,
+                                             .hot_y = cursor.hot_y,
+                                             .glyph_w = cursor.glyph_w,
+                                             .glyph_h = cursor.glyph_h,
+                                             .visible = cursor.visible,
+                                             .id = cursor.id,
+                                             .report = cursor.seq,
+                                     });
+        return 0;
+}
+
+int stream_look(struct stream *s, const struct stream_view *view, enum pacer_saw *ret_saw)
+{
+        enum pacer_saw saw;
+        int r;
+
+        r = look_for_frame(s, view, &saw);
+        if (r < 0)
+                return r;
+        r = look_at_cursor(s, view);
+        if (r < 0)
+                return r;
+        *ret_saw = saw;
+        return 0;
+}
+
+double stream_fps(struct stream *s, uint64_t now_ns)
+{
+        uint64_t elapsed_ns = now_ns - s->fps_since_ns;
+
+        if (elapsed_ns < UINT64_C(1000000000))
+                return s->fps;
+        s->fps = s->fps_since_ns ? (double)s->fps_frames * 1e9 / (double)elapsed_ns : 0;
+        s->fps_since_ns = now_ns;
+        s->fps_frames = 0;
+        return s->fps;
+}

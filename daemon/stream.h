@@ -1,0 +1,65 @@
+/*
+ * stream.h - one look at the guest: a newer frame straight into a ring slot, the cursor beside it
+ *
+ * Pixels move once, from guest RAM to the slot, chunk by chunk, so that what a stale translation could show a client that
+ * peeks into an unpublished slot is bounded to a chunk; `[ring] staging = yes` copies through private memory instead. A
+ * slot whose frame is refused is zeroed at once.
+ */
+#ifndef VGPUD_STREAM_H
+#define VGPUD_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "outlet.h"
+#include "pacer.h"
+#include "vgpu_perception.h"
+#include "vgpu_source.h"
+
+/* A pass that took longer is thrown away: too much of the guest may have happened meanwhile. */
+#define STREAM_LATE_NS UINT64_C(50000000)
+
+struct stream_counters {
+        uint64_t frames;                                   /* published */
+        uint64_t busy, remapped, too_big, malformed, late; /* skipped */
+        uint64_t torn_retries;
+};
+
+struct stream {
+        struct outlet *outlet;
+        uint8_t *staging; /* NULL: straight into the slot */
+        uint64_t staging_bytes;
+        bool use_staging;
+        struct stream_counters counters;
+
+        /* the newest published frame */
+        vgpup_frame_desc mode; /* width 0: none yet */
+        uint64_t fps_since_ns;
+        uint64_t fps_frames;
+        double fps; /* over the last full second */
+};
+
+/* What one look reads from; all borrowed. */
+struct stream_view {
+        vgpup_region *region;
+        vmie_mem *mem;
+        vgpu_source *source;
+        uint64_t epoch;
+        uint32_t producer_pid;
+};
+
+void stream_init(struct stream *s, struct outlet *outlet, bool staging);
+void stream_deinit(struct stream *s);
+
+/**
+ * stream_look() - take what is new
+ * @ret_saw: for the pacer; written on 0
+ *
+ * Return: 0, or a hard read error from the guest.
+ */
+int stream_look(struct stream *s, const struct stream_view *view, enum pacer_saw *ret_saw);
+
+/* Frames per second over the last full second; call now and then, so that it falls to 0 when nothing comes. */
+double stream_fps(struct stream *s, uint64_t now_ns);
+
+#endif /* VGPUD_STREAM_H */
