@@ -50,6 +50,7 @@ enum gva_fault_kind {
         GVA_FAULT_NON_CANONICAL, /* not an address this paging mode can form */
         GVA_FAULT_NOT_PRESENT,   /* an entry with the valid bit clear */
         GVA_FAULT_MALFORMED,     /* a large-page bit where there are no large pages, or a misaligned large page */
+        GVA_FAULT_NOT_USER,      /* a kernel's page where only a user's would do */
         GVA_FAULT_OUTSIDE_RAM,   /* a table or page beyond the RAM that exists */
         GVA_FAULT_SOURCE,        /* the host could not read the bytes: @error says why */
         GVA_FAULT_CANCELED,

@@ -1,0 +1,98 @@
+/*
+ * gpa.c - guest-physical reads: within RAM, cancellable, with a reason for each refusal
+ */
+#include <errno.h>
+
+#include "walk.h"
+
+static const struct gpa_extent *extent_of(const vmie_mem *m, uint64_t gpa)
+{
+        for (size_t i = 0; i < m->n_extents; i++) {
+                if (gpa >= m->extents[i].gpa && gpa - m->extents[i].gpa < m->extents[i].len)
+                        return &m->extents[i];
+        }
+        return NULL;
+}
+
+bool gpa_is_ram(const vmie_mem *m, uint64_t gpa, uint64_t len)
+{
+        const struct gpa_extent *e = extent_of(m, gpa);
+
+        return e && len <= e->len - (gpa - e->gpa);
+}
+
+int walk_fail(vmie_mem *m, const struct gva_fault *at, enum gva_fault_kind kind, int error)
+{
+        m->fault = *at;
+        m->fault.kind = kind;
+        m->fault.error = error;
+        return error;
+}
+
+int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, size_t len)
+{
+        uint8_t *to = dst;
+
+        while (len > 0) {
+                const struct gpa_extent *e = extent_of(m, gpa);
+                uint64_t piece;
+                int r;
+
+                if (m->cancel && atomic_load_explicit(m->cancel, memory_order_relaxed))
+                        return walk_fail(m, at, GVA_FAULT_CANCELED, -ECANCELED);
+                if (!e)
+                        return walk_fail(m, at, GVA_FAULT_OUTSIDE_RAM, -EFAULT);
+                piece = e->len - (gpa - e->gpa);
+                if (piece > len)
+                        piece = len;
+                r = m->ops->read(m->ctx, gpa, to, piece);
+                if (r < 0)
+                        return walk_fail(m, at, GVA_FAULT_SOURCE, r);
+                gpa += piece;
+                to += piece;
+                len -= piece;
+        }
+        return 0;
+}
+
+int gpa_read(vmie_mem *m, uint64_t gpa, void *dst, size_t len)
+{
+        struct gva_fault at = { .entry_gpa = gpa };
+
+        m->fault = (struct gva_fault){ 0 };
+        return walk_read(m, &at, gpa, dst, len);
+}
+
+void vmie_mem_adopt(vmie_mem *m, const vmie_mem *model)
+{
+        m->kcr3 = model->kcr3;
+        m->levels = model->levels;
+}
+
+const struct gva_fault *gva_fault(const vmie_mem *m)
+{
+        return &m->fault;
+}
+
+const char *gva_fault_text(enum gva_fault_kind kind)
+{
+        switch (kind) {
+        case GVA_FAULT_NONE:
+                return "no fault";
+        case GVA_FAULT_NON_CANONICAL:
+                return "not an address (not canonical)";
+        case GVA_FAULT_NOT_PRESENT:
+                return "not mapped (entry not present)";
+        case GVA_FAULT_MALFORMED:
+                return "mapped by a malformed page-table entry";
+        case GVA_FAULT_NOT_USER:
+                return "mapped for the kernel only";
+        case GVA_FAULT_OUTSIDE_RAM:
+                return "mapped outside guest RAM";
+        case GVA_FAULT_SOURCE:
+                return "unreadable on the host";
+        case GVA_FAULT_CANCELED:
+                return "canceled";
+        }
+        return "unknown fault";
+}

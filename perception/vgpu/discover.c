@@ -1,0 +1,294 @@
+/*
+ * discover.c - finding regions by their structure
+ *
+ * Structure first: a present, user, writable page at Windows' allocation granularity, then the magic, then the whole
+ * identity line, then the process it claims to be in. Decoys cost what they are: one 64-byte read per 64 KiB of mapped
+ * memory, within a budget per process and one for the whole scan.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "process.h"
+#include "region.h"
+#include "../memmodel/scan.h"
+
+/* 128 GiB of 4 KiB pages in one process; four times that in all. */
+#define TABLES_PER_PROCESS (1u << 16)
+#define TABLES_PER_SCAN    (1u << 18)
+#define PROBES_PER_PROCESS (1u << 20)
+#define PROBES_PER_SCAN    (1u << 22)
+
+/* What a region's page carries in its leaf entry. A page written once and cleaned since has only Windows' own bit. */
+#define PTE_SOFTWARE_WRITE (UINT64_C(1) << 11)
+
+struct search {
+        vmie_win32 *v;
+        vmie_mem *m;
+        const process *proc; /* whose address space is being looked through */
+        uint64_t user_last;
+        struct vgpup_candidate *out;
+        size_t cap;
+        size_t n;
+        size_t stop_at; /* candidates that are enough; 0: all */
+        size_t n_tables_left, n_probes_left;
+        size_t n_process_probes_left;
+};
+
+/* Highest user address: Windows gives out no more than the lower half, and no address reaches across the hole. */
+static uint64_t user_last(const vmie_mem *m)
+{
+        return (UINT64_C(1) << (mem_levels(m) == 5 ? 56 : 47)) - 1;
+}
+
+/* Return: 0 (not a region of this process, or not any more), 1 with *ret filled, or < 0. */
+static int confirm_hit(const struct search *s, uint64_t gva, const struct vgpu_identity *id,
+        struct vgpup_candidate *ret)
+{
+        struct window w;
+        uint64_t heartbeat;
+        int r;
+
+        if (id->producer_pid != s->proc->pid || id->region_bytes - 1 > s->user_last - gva)
+                return 0;
+        window_init(&w, win32_anchors_of(s->v), s->proc, gva, id);
+        r = window_open(&w, s->m);
+        if (r == 0)
+                r = window_read(&w, s->m, offsetof(vgpu_producer_t, heartbeat), &heartbeat,
+                        sizeof(heartbeat));
+        if (r == 0)
+                r = window_close(&w, s->m, NULL);
+        if (r == 1)
+                *ret = (struct vgpup_candidate){
+                        .proc = *s->proc,
+                        .region_gva = gva,
+                        .region_bytes = id->region_bytes,
+                        .slot_stride = id->slot_stride,
+                        .slot_count = id->slot_count,
+                        .heartbeat_period_ms = id->heartbeat_period_ms,
+                        .heartbeat = heartbeat,
+                };
+        return r;
+}
+
+/* What went away under us is no candidate; only cancellation and a failing source end the scan. */
+static bool ends_scan(int r)
+{
+        return r < 0 && r != -EFAULT && r != -EINVAL && r != -ESTALE;
+}
+
+static int probe(struct search *s, uint64_t gva, uint64_t gpa)
+{
+        struct vgpup_candidate hit;
+        struct vgpu_identity id;
+        int r;
+
+        r = gpa_read(s->m, gpa, &id, sizeof(id));
+        if (r < 0)
+                return ends_scan(r) ? r : 0;
+        if (!vgpu_identity_valid(&id))
+                return 0;
+        r = confirm_hit(s, gva, &id, &hit);
+        if (r <= 0)
+                return ends_scan(r) ? r : 0;
+        if (s->n < s->cap)
+                s->out[s->n] = hit;
+        s->n++;
+        return s->n == s->stop_at;
+}
+
+static int probe_page(void *ctx, const struct scan_page *page)
+{
+        struct search *s = ctx;
+        uint64_t offset = -page->gva & (VGPU_REGION_ALIGN - 1);
+
+        if (!(page->entry & (PTE_W | PTE_SOFTWARE_WRITE)))
+                return 0;
+        for (; offset < page->len; offset += VGPU_REGION_ALIGN) {
+                int r;
+
+                if (s->n_process_probes_left == 0)
+                        return 1;
+                s->n_process_probes_left--;
+                r = probe(s, page->gva + offset, page->gpa + offset);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int search_process(struct search *s)
+{
+        struct gva_scan scan = {
+                .first = VGPU_REGION_ALIGN,
+                .last = s->user_last,
+                .required = PTE_P | PTE_U,
+                .visit = probe_page,
+                .ctx = s,
+        };
+        size_t tables, probes;
+        int r;
+
+        scan.n_tables_left = tables =
+                s->n_tables_left < TABLES_PER_PROCESS ? s->n_tables_left : TABLES_PER_PROCESS;
+        s->n_process_probes_left = probes =
+                s->n_probes_left < PROBES_PER_PROCESS ? s->n_probes_left : PROBES_PER_PROCESS;
+        r = gva_scan(s->m, s->proc->cr3, &scan);
+        s->n_tables_left -= tables - scan.n_tables_left;
+        s->n_probes_left -= probes - s->n_process_probes_left;
+        return r < 0 ? r : 0;
+}
+
+/* Shell sort: the list is short, and it may be the guest's worst case. */
+static void sort_newest_first(process *p, size_t n)
+{
+        for (size_t gap = n / 2; gap > 0; gap /= 2) {
+                for (size_t i = gap; i < n; i++) {
+                        process moving = p[i];
+                        size_t j = i;
+
+                        for (; j >= gap && p[j - gap].create_time < moving.create_time; j -= gap)
+                                p[j] = p[j - gap];
+                        p[j] = moving;
+                }
+        }
+}
+
+static int search_all(struct search *s, process *list)
+{
+        size_t n;
+        int r;
+
+        r = proc_list(s->v, list, PROCESS_LIST_MAX, &n);
+        if (r < 0)
+                return r;
+        if (n > PROCESS_LIST_MAX)
+                n = PROCESS_LIST_MAX;
+        sort_newest_first(list, n);
+        for (size_t i = 0; i < n; i++) {
+                if (list[i].flags & (PROCESS_EXITED | PROCESS_SYSTEM) || list[i].cr3 == 0)
+                        continue;
+                s->proc = &list[i];
+                r = search_process(s);
+                if (r < 0)
+                        return r;
+                if (s->stop_at && s->n >= s->stop_at)
+                        return 0;
+        }
+        return 0;
+}
+
+static int discover(
+        vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t stop_at, size_t *ret_total)
+{
+        struct search s = {
+                .v = v,
+                .m = vmie_win32_mem(v),
+                .out = out,
+                .cap = cap,
+                .stop_at = stop_at,
+                .n_tables_left = TABLES_PER_SCAN,
+                .n_probes_left = PROBES_PER_SCAN,
+        };
+        process *list;
+        int r;
+
+        list = malloc(PROCESS_LIST_MAX * sizeof(*list));
+        if (!list)
+                return -ENOMEM;
+        s.user_last = user_last(s.m);
+        r = search_all(&s, list);
+        free(list);
+        if (r == 0)
+                *ret_total = s.n;
+        return r;
+}
+
+int vgpup_discover_all(vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t *ret_total)
+{
+        return discover(v, out, cap, 0, ret_total);
+}
+
+static int discover_first(vmie_win32 *v, struct vgpup_candidate *ret)
+{
+        size_t n;
+        int r;
+
+        r = discover(v, ret, 1, 1, &n);
+        if (r < 0)
+                return r;
+        return n > 0 ? 0 : -ENOENT;
+}
+
+int vgpup_discover_candidate(
+        vmie_win32 *v, uint64_t *out_proc_cr3, uint64_t *out_region_gva, uint64_t *out_hb0)
+{
+        struct vgpup_candidate c;
+        int r;
+
+        r = discover_first(v, &c);
+        if (r < 0)
+                return r;
+        *out_proc_cr3 = c.proc.cr3;
+        *out_region_gva = c.region_gva;
+        *out_hb0 = c.heartbeat;
+        return 0;
+}
+
+vgpup_region *vgpup_open(vmie_win32 *v)
+{
+        struct vgpup_candidate c;
+        vgpup_region *region;
+
+        if (discover_first(v, &c) < 0 || vgpup_bind(v, vmie_win32_mem(v), &c, &region) < 0)
+                return NULL;
+        return region;
+}
+
+/* Return: 1, 0 (an entry changed), -ESTALE (no region there), or a read error. */
+static int read_heartbeat(vmie_mem *m, struct gather_page *block, uint64_t *ret_heartbeat)
+{
+        uint64_t gpa = block->extents[0].gpa;
+        struct vgpu_identity first, again;
+        int r;
+
+        r = gpa_read(m, gpa, &first, sizeof(first));
+        if (r < 0)
+                return r;
+        if (!vgpu_identity_valid(&first))
+                return -ESTALE;
+        read_fence();
+        r = gpa_read(m, gpa + offsetof(vgpu_producer_t, heartbeat), ret_heartbeat,
+                sizeof(*ret_heartbeat));
+        read_fence();
+        if (r == 0)
+                r = gpa_read(m, gpa, &again, sizeof(again));
+        if (r < 0)
+                return r;
+        if (memcmp(&first, &again, sizeof(again)) != 0)
+                return -ESTALE;
+        read_fence();
+        return gather_recheck(&block->g, m, 0, UINT64_MAX);
+}
+
+/* The signature names no process, so entries and identity are all that can be rechecked here. */
+int vgpup_confirm_alive(vmie_mem *m, uint64_t proc_cr3, uint64_t region_gva, uint64_t hb0)
+{
+        struct gather_page block;
+        uint64_t heartbeat;
+        int r = 0;
+
+        if (region_gva % VGPU_REGION_ALIGN != 0)
+                return -EINVAL;
+        for (int i = 0; i < REGION_RETRIES && r == 0; i++) {
+                gather_page_init(&block);
+                r = gather_walk(&block.g, m, proc_cr3, region_gva, VGPU_PRODUCER_BYTES);
+                if (r < 0)
+                        return r;
+                read_fence();
+                r = read_heartbeat(m, &block, &heartbeat);
+        }
+        if (r <= 0)
+                return r < 0 ? r : -EAGAIN;
+        return (int64_t)(heartbeat - hb0) > 0;
+}

@@ -1,0 +1,47 @@
+/*
+ * identity.c - what makes 64 bytes the identity line of a region (see identity.h)
+ */
+#include "identity.h"
+#include "memmodel.h"
+
+_Static_assert(sizeof(struct vgpu_identity) == VGPU_LINE_BYTES, "identity is one line");
+_Static_assert(
+        offsetof(struct vgpu_identity, identity_crc) == offsetof(vgpu_producer_t, identity_crc),
+        "laid out as in the block");
+
+/* Bit by bit: it runs over 60 bytes of a page that already carries the magic. */
+static uint32_t crc32c(const void *bytes, size_t len)
+{
+        const uint32_t reflected_polynomial = UINT32_C(0x82f63b78);
+        const uint8_t *at = bytes;
+        uint32_t crc = UINT32_MAX;
+
+        for (size_t i = 0; i < len; i++) {
+                crc ^= at[i];
+                for (int bit = 0; bit < 8; bit++)
+                        crc = (crc >> 1) ^ (crc & 1 ? reflected_polynomial : 0);
+        }
+        return ~crc;
+}
+
+bool vgpu_identity_valid(const struct vgpu_identity *id)
+{
+        if (id->magic != VGPU_MAGIC)
+                return false;
+        if (VGPU_ABI_MAJOR(id->abi_version) != VGPU_ABI_MAJOR(VGPU_ABI_VERSION))
+                return false;
+        if (id->producer_bytes != VGPU_PRODUCER_BYTES ||
+                id->control_offset != VGPU_CONTROL_OFFSET ||
+                id->control_bytes != VGPU_CONTROL_BYTES || id->ring_offset != VGPU_RING_OFFSET)
+                return false;
+        if (id->slot_stride == 0 || id->slot_stride % GVA_PAGE_BYTES != 0 ||
+                id->slot_stride > VGPU_SLOT_STRIDE)
+                return false;
+        if (id->slot_count < VGPU_MIN_SLOTS || id->slot_count > VGPU_MAX_SLOTS)
+                return false;
+        if (id->region_bytes != id->ring_offset + id->slot_count * id->slot_stride)
+                return false;
+        if (id->heartbeat_period_ms < 1 || id->heartbeat_period_ms > VGPU_HEARTBEAT_PERIOD_MS)
+                return false;
+        return id->identity_crc == crc32c(id, offsetof(struct vgpu_identity, identity_crc));
+}

@@ -1,0 +1,35 @@
+/*
+ * region.h - a bound region: private state of a handle
+ */
+#ifndef VGPU_REGION_H
+#define VGPU_REGION_H
+
+#include "vgpu_perception.h"
+#include "window.h"
+
+/* How often a lossy read looks again at a busy writer before it skips. */
+#define REGION_RETRIES 4
+
+struct vgpup_region {
+        struct vgpup_candidate candidate;
+        struct window window;
+        struct gva_gather frame; /* of the last sample begun */
+        struct {
+                uint32_t slot, seq;
+                uint64_t frame_id;
+                bool open;
+        } sample;
+        uint64_t last_frame_id;
+        uint64_t n_torn;
+        uint32_t run_epoch;
+        enum vgpup_skip skip;
+};
+
+/* Return: 0, for a lossy read to return. */
+static inline int region_skip(vgpup_region *r, enum vgpup_skip why)
+{
+        r->skip = why;
+        return 0;
+}
+
+#endif /* VGPU_REGION_H */

@@ -1,0 +1,84 @@
+/*
+ * window.c - the span between first reads and rechecks, inside which bytes of a region count (see window.h)
+ *
+ * The order is what makes it sound: each outer thing is read before and after all inner ones, so it stood still for as
+ * long as they were relied upon.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "window.h"
+
+void window_init(struct window *w, const struct win32_anchors *a, const process *p,
+        uint64_t region_gva, const struct vgpu_identity *identity)
+{
+        w->anchors = *a;
+        w->proc = *p;
+        w->region_gva = region_gva;
+        w->identity = *identity;
+        gather_page_init(&w->block);
+}
+
+int window_read(const struct window *w, vmie_mem *m, uint32_t offset, void *dst, size_t len)
+{
+        return gpa_read(m, w->block.extents[0].gpa + offset, dst, len);
+}
+
+/* Return: 0, -ESTALE, or a read error. */
+static int check_identity(const struct window *w, vmie_mem *m)
+{
+        struct vgpu_identity now;
+        int r;
+
+        r = window_read(w, m, 0, &now, sizeof(now));
+        if (r < 0)
+                return r;
+        return memcmp(&now, &w->identity, sizeof(now)) == 0 ? 0 : -ESTALE;
+}
+
+int window_open(struct window *w, vmie_mem *m)
+{
+        int r;
+
+        r = win32_anchors_check(&w->anchors, m);
+        if (r < 0)
+                return r;
+        read_fence();
+        r = win32_process_check(&w->anchors, m, &w->proc);
+        if (r < 0)
+                return r;
+        read_fence();
+        r = gather_walk(&w->block.g, m, w->proc.cr3, w->region_gva, VGPU_PRODUCER_BYTES);
+        if (r < 0)
+                return r;
+        read_fence();
+        r = check_identity(w, m);
+        read_fence();
+        return r;
+}
+
+int window_close(const struct window *w, vmie_mem *m, const struct gva_gather *frame)
+{
+        int r;
+
+        read_fence();
+        r = check_identity(w, m);
+        if (r < 0)
+                return r;
+        read_fence();
+        if (frame) {
+                r = gather_recheck(frame, m, 0, UINT64_MAX);
+                if (r <= 0)
+                        return r;
+        }
+        r = gather_recheck(&w->block.g, m, 0, UINT64_MAX);
+        if (r <= 0)
+                return r;
+        read_fence();
+        r = win32_process_check(&w->anchors, m, &w->proc);
+        if (r < 0)
+                return r;
+        read_fence();
+        r = win32_anchors_check(&w->anchors, m);
+        return r < 0 ? r : 1;
+}
