@@ -340,12 +340,10 @@ bool process_build_initial(struct machine *m)
         kernel_set_initial_process(m, system->eprocess);
 
         for (size_t i = 0; m->n_processes < m->cfg.n_processes; i++) {
-                const struct boot_process *b = &boot_order[i];
-                const struct boot_process more = { "svchost.exe", "services.exe", true, 0 };
+                static const struct boot_process more = { "svchost.exe", "services.exe", true, 0 };
+                const struct boot_process *b = i < n_order ? &boot_order[i] : &more;
                 uint32_t parent;
 
-                if (i >= n_order)
-                        b = &more;
                 if (b->since > m->cfg.build)
                         continue;
                 parent = b->parent ? pid_of(m, b->parent) : m->next_pid + 2;
