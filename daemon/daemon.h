@@ -6,7 +6,7 @@
 
 #include <uv.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "guest.h"
 #include "outlet.h"
 

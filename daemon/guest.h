@@ -9,7 +9,7 @@
 
 #include <uv.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "epoch.h"
 #include "guest_clock.h"
 #include "guest_state.h"

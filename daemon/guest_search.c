@@ -183,15 +183,6 @@ static bool bind_first(struct guest *g, const bool *alive)
         return false;
 }
 
-static void log_rivals(const struct guest *g, size_t n_alive)
-{
-        if (n_alive > 1)
-                journal_log(LOG_NOTICE,
-                        "%zu producers are alive in the guest; [guest] producer chooses one by "
-                        "name",
-                        n_alive);
-}
-
 static void confirm_candidates(struct guest *g)
 {
         bool alive[SCAN_MAX_CANDIDATES] = { false };
@@ -204,7 +195,11 @@ static void confirm_candidates(struct guest *g)
                         vgpup_confirm_alive(&g->mem, c->proc.cr3, c->region_gva, c->heartbeat) == 1;
                 n_alive += alive[i];
         }
-        log_rivals(g, n_alive);
+        if (n_alive > 1)
+                journal_log(LOG_NOTICE,
+                        "%zu producers are alive in the guest; [guest] producer chooses one by "
+                        "name",
+                        n_alive);
         sort_preferred(g, alive);
         if (bind_first(g, alive)) {
                 guest_post(g, GUEST_EV_CONFIRMED);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "daemon.h"
 #include "systemd/journal.h"
 #include "version.h"

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "ring.h"
 #include "server.h"
 
