@@ -1,0 +1,287 @@
+/*
+ * journal.c - see journal.h
+ *
+ * One mutex guards the buckets, never a send: a slow journal holds up the thread that talks to it and no other.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The message is ours to place: without this the header adds CODE_FILE, CODE_LINE and CODE_FUNC of this file. */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
+#include "limit.h"
+#include "systemd/journal.h"
+
+#define MESSAGE_MAX 1024
+#define FIELD_MAX   512 /* NAME=value */
+#define N_OWN       4   /* MESSAGE, PRIORITY, MESSAGE_ID, VGPU_SWALLOWED */
+
+static atomic_bool to_journal;
+static atomic_int max_level = LOG_INFO;
+
+static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct limit limits[JOURNAL_N_EVENTS];
+
+static uint64_t now_ns(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+/* $JOURNAL_STREAM is "device:inode" of the stream that systemd connected; stderr may be another one by now. */
+static bool stderr_is_journal(void)
+{
+        const char *stream = getenv("JOURNAL_STREAM");
+        uint64_t dev, ino;
+        struct stat st;
+        int end = 0;
+
+        if (stream == NULL || sscanf(stream, "%" SCNu64 ":%" SCNu64 "%n", &dev, &ino, &end) != 2 ||
+                stream[end] != '\0')
+                return false;
+        return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+void journal_init(void)
+{
+        atomic_store(&to_journal, stderr_is_journal());
+}
+
+void journal_set_level(int priority)
+{
+        atomic_store(&max_level, priority);
+}
+
+static const char *level_word(int priority)
+{
+        if (priority <= LOG_ERR)
+                return "error: ";
+        switch (priority) {
+        case LOG_WARNING:
+                return "warning: ";
+        case LOG_NOTICE:
+                return "notice: ";
+        case LOG_DEBUG:
+                return "debug: ";
+        default:
+                return "";
+        }
+}
+
+/* One write(), so that lines of several threads do not mix. */
+static void send_stderr(int priority, const char *message)
+{
+        char line[MESSAGE_MAX + 128];
+        int len = snprintf(line, sizeof(line) - 1, "%s: %s%s", program_invocation_short_name,
+                level_word(priority), message);
+
+        if (len < 0)
+                return;
+        if ((size_t)len > sizeof(line) - 2)
+                len = (int)sizeof(line) - 2;
+        line[len] = '\n';
+        /* Nobody to tell when that fails. */
+        if (write(STDERR_FILENO, line, (size_t)len + 1) < 0)
+                return;
+}
+
+/* Fields being put together. Each text belongs to one vector. */
+struct entry {
+        char text[JOURNAL_FIELDS_MAX + N_OWN][FIELD_MAX];
+        char message[sizeof("MESSAGE=") + MESSAGE_MAX];
+        struct iovec iov[JOURNAL_FIELDS_MAX + N_OWN];
+        int n;
+};
+
+__attribute__((format(printf, 2, 3))) static void add_field(struct entry *e, const char *fmt, ...)
+{
+        char *text = e->text[e->n];
+        va_list args;
+        int len;
+
+        va_start(args, fmt);
+        len = vsnprintf(text, FIELD_MAX, fmt, args);
+        va_end(args);
+        if (len < 0)
+                return;
+        e->iov[e->n++] = (struct iovec){ text, len < FIELD_MAX ? (size_t)len : FIELD_MAX - 1 };
+}
+
+static void add_callers(struct entry *e, const struct journal_field *f)
+{
+        for (int i = 0; f != NULL && f->kind != JOURNAL_FIELD_END; i++, f++) {
+                assert(i < JOURNAL_FIELDS_MAX);
+                if (f->kind == JOURNAL_FIELD_TEXT)
+                        add_field(e, "%s=%s", f->name, f->text != NULL ? f->text : "");
+                else if (f->kind == JOURNAL_FIELD_U64)
+                        add_field(e, "%s=%" PRIu64, f->name, f->number);
+                else
+                        add_field(e, "%s=0x%" PRIx64, f->name, f->number);
+        }
+}
+
+/* @info: NULL for a line without identity. */
+static void send_journal(const struct journal_event_info *info, int priority,
+        const struct journal_field *fields, uint64_t n_swallowed, const char *message)
+{
+        struct entry e;
+        int len = snprintf(e.message, sizeof(e.message), "MESSAGE=%s", message);
+
+        e.iov[0] = (struct iovec){ e.message, (size_t)len };
+        e.n = 1;
+        add_field(&e, "PRIORITY=%d", priority);
+        if (info != NULL)
+                add_field(&e, "MESSAGE_ID=%s", info->message_id);
+        if (n_swallowed > 0)
+                add_field(&e, "VGPU_SWALLOWED=%" PRIu64, n_swallowed);
+        add_callers(&e, fields);
+        if (sd_journal_sendv(e.iov, e.n) < 0)
+                send_stderr(priority, message);
+}
+
+static void emit(const struct journal_event_info *info, int priority,
+        const struct journal_field *fields, uint64_t n_swallowed, const char *message)
+{
+        if (atomic_load(&to_journal))
+                send_journal(info, priority, fields, n_swallowed, message);
+        else
+                send_stderr(priority, message);
+}
+
+/* Return: is @event let through now? Then *ret_swallowed is how many were not, before it. */
+static bool take(enum journal_event event, uint64_t *ret_swallowed)
+{
+        const struct journal_event_info *info = journal_event_info(event);
+        uint64_t now = now_ns();
+        bool through;
+
+        pthread_mutex_lock(&limits_lock);
+        through = limit_take(&limits[event], info->limit_burst, info->limit_interval_s, now);
+        if (through) {
+                *ret_swallowed = limits[event].n_swallowed;
+                limits[event].n_swallowed = 0;
+        }
+        pthread_mutex_unlock(&limits_lock);
+        return through;
+}
+
+void journal_event(enum journal_event event, int priority, const struct journal_field *fields,
+        const char *fmt, ...)
+{
+        char message[MESSAGE_MAX];
+        int saved_errno = errno;
+        uint64_t n_swallowed = 0;
+        va_list args;
+        size_t len;
+
+        if (priority > atomic_load(&max_level) || !take(event, &n_swallowed)) {
+                errno = saved_errno;
+                return;
+        }
+        errno = saved_errno; /* for %m */
+        va_start(args, fmt);
+        vsnprintf(message, sizeof(message), fmt, args);
+        va_end(args);
+        len = strlen(message);
+        if (n_swallowed > 0)
+                snprintf(message + len, sizeof(message) - len,
+                        " (%" PRIu64 " like it were not logged)", n_swallowed);
+        emit(journal_event_info(event), priority, fields, n_swallowed, message);
+        errno = saved_errno;
+}
+
+void journal_log(int priority, const char *fmt, ...)
+{
+        char message[MESSAGE_MAX];
+        int saved_errno = errno;
+        va_list args;
+
+        if (priority > atomic_load(&max_level))
+                return;
+        va_start(args, fmt);
+        vsnprintf(message, sizeof(message), fmt, args);
+        va_end(args);
+        emit(NULL, priority, NULL, 0, message);
+        errno = saved_errno;
+}
+
+/* Return: how many of @event were swallowed, if there is room to say so; they are then forgotten. */
+static uint64_t take_swallowed(enum journal_event event)
+{
+        const struct journal_event_info *info = journal_event_info(event);
+        uint64_t now = now_ns(), n = 0;
+
+        pthread_mutex_lock(&limits_lock);
+        if (limits[event].n_swallowed > 0 &&
+                limit_peek(&limits[event], info->limit_burst, info->limit_interval_s, now)) {
+                n = limits[event].n_swallowed;
+                limits[event].n_swallowed = 0;
+        }
+        pthread_mutex_unlock(&limits_lock);
+        return n;
+}
+
+void journal_flush(void)
+{
+        int saved_errno = errno;
+
+        for (int i = 0; i < JOURNAL_N_EVENTS; i++) {
+                const struct journal_event_info *info = journal_event_info((enum journal_event)i);
+                uint64_t n = take_swallowed((enum journal_event)i);
+                char message[128];
+
+                if (n == 0)
+                        continue;
+                snprintf(message, sizeof(message), "%" PRIu64 " more events %s were not logged", n,
+                        info->name);
+                emit(info, LOG_NOTICE, NULL, n, message);
+        }
+        errno = saved_errno;
+}
+
+char *journal_escape(const void *src, size_t len, char *dst, size_t cap)
+{
+        static const char hex[] = "0123456789abcdef";
+        const unsigned char *bytes = src;
+        size_t at = 0, fits = 0; /* fits: the last place from which "..." still has room */
+
+        assert(cap >= 4);
+        for (size_t i = 0; i < len; i++) {
+                unsigned char c = bytes[i];
+                bool plain = c >= 0x20 && c < 0x7f && c != '\\' && c != '\'' && c != '"';
+                size_t need = plain ? 1 : 4;
+
+                if (at + 4 <= cap)
+                        fits = at;
+                if (at + need >= cap) {
+                        memcpy(dst + fits, "...", 4);
+                        return dst;
+                }
+                if (plain) {
+                        dst[at] = (char)c;
+                } else {
+                        dst[at] = '\\';
+                        dst[at + 1] = 'x';
+                        dst[at + 2] = hex[c >> 4];
+                        dst[at + 3] = hex[c & 15];
+                }
+                at += need;
+        }
+        dst[at] = '\0';
+        return dst;
+}
