@@ -137,7 +137,7 @@ static bool parse_name(const char *text, const char *const *names, int n, int *r
         return false;
 }
 
-enum option {
+enum {
         OPT_RAM = 256,
         OPT_MEMFD,
         OPT_RAM_SIZE,
@@ -255,8 +255,7 @@ static bool check_together(const struct guest_options *o, char *why, size_t why_
                 return true;
         if (o->memfd == (o->ram_path != NULL))
                 snprintf(why, why_size, "give one of --ram FILE and --memfd");
-        else if (o->machine.place == PAGES_HIGH &&
-                 (below == o->ram_size ? below <= PHYS_HIGH : false))
+        else if (o->machine.place == PAGES_HIGH && below == o->ram_size && below <= PHYS_HIGH)
                 snprintf(why, why_size,
                         "--place high: this machine has no RAM above 4 GiB with --ram-size 0x%llx",
                         (unsigned long long)o->ram_size);
