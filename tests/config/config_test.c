@@ -1,0 +1,719 @@
+/*
+ * config_test.c - files become values, or a list of everything that is wrong with them
+ *
+ * A file is a string here; what config_load() says about it is compared as the lines that a person sees.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "config/config.h"
+#include "keys.h"
+
+#define MINIMAL "[guest]\nram = /dev/shm/ram\n"
+
+static char dir[128];
+static char path[192];
+
+static int make_dir(void **state)
+{
+        const char *base = getenv("TMPDIR");
+
+        (void)state;
+        snprintf(dir, sizeof(dir), "%s/vgpu-config-XXXXXX", base != NULL ? base : "/tmp");
+        if (mkdtemp(dir) == NULL)
+                return -1;
+        snprintf(path, sizeof(path), "%s/win11.conf", dir);
+        return 0;
+}
+
+static int remove_dir(void **state)
+{
+        (void)state;
+        unlink(path);
+        return rmdir(dir);
+}
+
+static void write_file(const void *text, size_t len)
+{
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        assert_int_equal(fwrite(text, 1, len, f), len);
+        assert_int_equal(fclose(f), 0);
+}
+
+/* What a person sees, with "FILE" for the path. Freed by the caller. */
+static char *said(const struct config_problems *problems)
+{
+        char *text = NULL;
+        size_t len = 0;
+        FILE *f = open_memstream(&text, &len);
+
+        config_problems_print(f, "FILE", problems);
+        fclose(f);
+        return text;
+}
+
+/* Loads @len bytes; the caller gets the result, and @cfg when it is 0. */
+static int load_bytes(const void *text, size_t len, struct vgpu_config *cfg, char **ret_said)
+{
+        struct config_problems problems;
+        int r;
+
+        write_file(text, len);
+        r = config_load(path, cfg, &problems);
+        *ret_said = said(&problems);
+        assert_int_equal(r == 0, problems.n == 0);
+        for (size_t i = 1; i < problems.n; i++)
+                assert_true(problems.item[i - 1].line <= problems.item[i].line);
+        config_problems_free(&problems);
+        return r;
+}
+
+static struct vgpu_config must_load(const char *text)
+{
+        struct vgpu_config cfg;
+        char *words;
+
+        if (load_bytes(text, strlen(text), &cfg, &words) != 0)
+                fail_msg("%s", words);
+        free(words);
+        return cfg;
+}
+
+static void must_say(const char *text, size_t len, const char *want)
+{
+        struct vgpu_config cfg, untouched;
+        char *words;
+
+        memset(&cfg, 0x5a, sizeof(cfg));
+        untouched = cfg;
+        assert_int_equal(load_bytes(text, len, &cfg, &words), -EINVAL);
+        assert_string_equal(words, want);
+        assert_memory_equal(&cfg, &untouched, sizeof(cfg));
+        free(words);
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+static void a_minimal_file_gets_every_default(void **state)
+{
+        struct vgpu_config cfg = must_load(MINIMAL);
+
+        (void)state;
+        assert_string_equal(cfg.name, "win11");
+        assert_string_equal(cfg.guest.ram, "/dev/shm/ram");
+        assert_int_equal(cfg.guest.machine, VGPU_MACHINE_Q35);
+        assert_int_equal(cfg.guest.ram_size, 0);
+        assert_int_equal(cfg.guest.kcr3, 0);
+        assert_string_equal(cfg.guest.qmp, "");
+        assert_string_equal(cfg.guest.producer, "");
+        assert_int_equal(cfg.ring.slots, 4);
+        assert_string_equal(cfg.ring.socket, "/run/vgpud/win11.sock");
+        assert_int_equal(cfg.ring.mode, 0660);
+        assert_string_equal(cfg.ring.group.name, "");
+        assert_int_equal(cfg.ring.max_clients, 64);
+        assert_false(cfg.ring.staging);
+        assert_int_equal(cfg.pace.max_fps, 240);
+        assert_int_equal(cfg.pace.poll_us, 1000);
+        assert_int_equal(cfg.pace.idle_poll_ms, 16);
+        assert_int_equal(cfg.log.level, LOG_INFO);
+}
+
+#define FULL                                                                                       \
+        "[guest]\nram = /proc/12/fd/9\nmachine = pc\nram_size = 4G\nkcr3 = 0x1ae002\nqmp = "       \
+        "/run/q.sock\n"                                                                            \
+        "producer = My Capture.exe\n[ring]\nslots = 16\nsocket = /run/x.sock\nmode = 0600\ngroup " \
+        "= root\n"                                                                                 \
+        "max_clients = 1024\nstaging = on\n[pace]\nmax_fps = 1\npoll_us = 50\nidle_poll_ms = "     \
+        "1000\n[log]\nlevel = debug\n"
+
+static void every_key_is_read(void **state)
+{
+        struct vgpu_config cfg = must_load(FULL);
+
+        (void)state;
+        assert_string_equal(cfg.guest.ram, "/proc/12/fd/9");
+        assert_int_equal(cfg.guest.machine, VGPU_MACHINE_PC);
+        assert_int_equal(cfg.guest.ram_size, UINT64_C(4) << 30);
+        assert_int_equal(cfg.guest.kcr3, 0x1ae000);
+        assert_string_equal(cfg.guest.qmp, "/run/q.sock");
+        assert_string_equal(cfg.guest.producer, "My Capture.exe");
+        assert_int_equal(cfg.ring.slots, 16);
+        assert_string_equal(cfg.ring.socket, "/run/x.sock");
+        assert_int_equal(cfg.ring.mode, 0600);
+        assert_string_equal(cfg.ring.group.name, "root");
+        assert_int_equal(cfg.ring.group.gid, 0);
+        assert_int_equal(cfg.ring.max_clients, 1024);
+        assert_true(cfg.ring.staging);
+        assert_int_equal(cfg.pace.max_fps, 1);
+        assert_int_equal(cfg.pace.poll_us, 50);
+        assert_int_equal(cfg.pace.idle_poll_ms, 1000);
+        assert_int_equal(cfg.log.level, LOG_DEBUG);
+}
+
+static void print_to_file(const struct vgpu_config *cfg)
+{
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        config_print(f, cfg);
+        fclose(f);
+}
+
+static void what_is_printed_loads_as_the_same(void **state)
+{
+        static const char *const texts[] = {
+                MINIMAL, FULL, MINIMAL "ram_size = 12288\n",
+                MINIMAL
+                "ram_size=1536M\nmachine=microvm\n[log]\nlevel=err\n[ring]\nmode=0\nstaging=false\n"
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+                struct vgpu_config first = must_load(texts[i]), second;
+                struct config_problems problems;
+
+                memset(&second, 0, sizeof(second));
+                print_to_file(&first);
+                assert_int_equal(config_load(path, &second, &problems), 0);
+                assert_memory_equal(&first, &second, sizeof(first));
+                config_problems_free(&problems);
+        }
+}
+
+static void the_effective_configuration_names_every_key(void **state)
+{
+        struct vgpu_config cfg = must_load(MINIMAL);
+        char text[4096];
+        size_t len;
+        FILE *f;
+
+        (void)state;
+        print_to_file(&cfg);
+        f = fopen(path, "re");
+        len = fread(text, 1, sizeof(text) - 1, f);
+        fclose(f);
+        text[len] = '\0';
+        for (size_t i = 0; i < config_n_keys; i++) {
+                char set[64], unset[64];
+
+                snprintf(set, sizeof(set), "\n%s = ", config_keys[i].name);
+                snprintf(unset, sizeof(unset), "\n# %s is not set: ", config_keys[i].name);
+                assert_true((strstr(text, set) != NULL) != (strstr(text, unset) != NULL));
+        }
+}
+
+struct value_case {
+        const char *section, *key, *value;
+        bool good;
+};
+
+static const struct value_case values[] = {
+        { "ring", "slots", "3", true },
+        { "ring", "slots", "16", true },
+        { "ring", "slots", "016", true },
+        { "ring", "slots", "2", false },
+        { "ring", "slots", "17", false },
+        { "ring", "slots", "-4", false },
+        { "ring", "slots", "+4", false },
+        { "ring", "slots", "4x", false },
+        { "ring", "slots", "0x4", false },
+        { "ring", "slots", "4 4", false },
+        { "ring", "slots", "4.0", false },
+        { "ring", "slots", "four", false },
+        { "ring", "slots", "4294967300", false },
+        { "ring", "slots", "18446744073709551620", false },
+        { "ring", "max_clients", "0", false },
+        { "ring", "max_clients", "1", true },
+        { "ring", "max_clients", "1025", false },
+        { "pace", "max_fps", "0", false },
+        { "pace", "max_fps", "1000", true },
+        { "pace", "max_fps", "1001", false },
+        { "pace", "poll_us", "49", false },
+        { "pace", "poll_us", "100001", false },
+        { "pace", "idle_poll_ms", "0", false },
+        { "pace", "idle_poll_ms", "1001", false },
+        { "guest", "ram_size", "4096", true },
+        { "guest", "ram_size", "4K", true },
+        { "guest", "ram_size", "65536G", true },
+        { "guest", "ram_size", "65537G", false },
+        { "guest", "ram_size", "0", false },
+        { "guest", "ram_size", "4097", false },
+        { "guest", "ram_size", "1K", false },
+        { "guest", "ram_size", "4k", false },
+        { "guest", "ram_size", "4 G", false },
+        { "guest", "ram_size", "4GB", false },
+        { "guest", "ram_size", "4T", false },
+        { "guest", "ram_size", "G", false },
+        { "guest", "ram_size", "1.5G", false },
+        { "guest", "ram_size", "17179869184G", false },
+        { "guest", "ram_size", "17179869185G", false },
+        { "guest", "kcr3", "0x1ad000", true },
+        { "guest", "kcr3", "1AD000", true },
+        { "guest", "kcr3", "0xfffffffff0000", true },
+        { "guest", "kcr3", "0", false },
+        { "guest", "kcr3", "0xfff", false },
+        { "guest", "kcr3", "0x10000000000000", false },
+        { "guest", "kcr3", "0x10000000000001ad000", false },
+        { "guest", "kcr3", "0x", false },
+        { "guest", "kcr3", "0x1adg00", false },
+        { "guest", "machine", "microvm", true },
+        { "guest", "machine", "flat", true },
+        { "guest", "machine", "Q35", false },
+        { "guest", "machine", "pc-q35-7.2", false },
+        { "guest", "qmp", "run/q", false },
+        { "guest", "qmp", "/run/", false },
+        { "guest", "qmp", "/", false },
+        { "guest", "qmp", "\"/run/q\"", false },
+        { "ring", "mode", "0777", true },
+        { "ring", "mode", "0", true },
+        { "ring", "mode", "660", true },
+        { "ring", "mode", "1777", false },
+        { "ring", "mode", "0680", false },
+        { "ring", "mode", "rw-rw----", false },
+        { "ring", "group", "root", true },
+        { "ring", "group", "no such group", false },
+        { "ring", "staging", "yes", true },
+        { "ring", "staging", "no", true },
+        { "ring", "staging", "true", true },
+        { "ring", "staging", "false", true },
+        { "ring", "staging", "on", true },
+        { "ring", "staging", "off", true },
+        { "ring", "staging", "1", true },
+        { "ring", "staging", "0", true },
+        { "ring", "staging", "2", false },
+        { "ring", "staging", "Yes", false },
+        { "log", "level", "warning", true },
+        { "log", "level", "notice", true },
+        { "log", "level", "6", false },
+        { "log", "level", "warn", false },
+};
+
+static void each_kind_of_value_has_its_limits(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+                const struct value_case *c = &values[i];
+                char text[512], want[64], *words;
+                struct vgpu_config cfg;
+                int r;
+
+                snprintf(text, sizeof(text), MINIMAL "[%s]\n%s = %s\n", c->section, c->key,
+                        c->value);
+                r = load_bytes(text, strlen(text), &cfg, &words);
+                snprintf(want, sizeof(want), "FILE:4: %s = ", c->key);
+                if ((r == 0) != c->good || (r != 0 && strncmp(words, want, strlen(want)) != 0))
+                        fail_msg("%s = %s: %d %s", c->key, c->value, r, words);
+                free(words);
+        }
+}
+
+static void a_socket_path_fits_the_kernels_address(void **state)
+{
+        char text[512], name[108];
+
+        (void)state;
+        memset(name, 'a', sizeof(name));
+        name[0] = '/';
+        name[107] = '\0';
+        snprintf(text, sizeof(text), MINIMAL "[ring]\nsocket = %s\n", name);
+        assert_string_equal(must_load(text).ring.socket, name);
+
+        snprintf(text, sizeof(text), MINIMAL "[ring]\nsocket = %sa\n[guest]\nqmp = %sb\n", name,
+                name);
+        {
+                struct vgpu_config cfg;
+                char *words;
+
+                assert_int_equal(load_bytes(text, strlen(text), &cfg, &words), -EINVAL);
+                assert_non_null(strstr(words, "FILE:4: socket = /aaa"));
+                assert_non_null(strstr(words, "FILE:6: qmp = /aaa"));
+                assert_non_null(strstr(words, "must be at most 107 bytes long, and is 108"));
+                free(words);
+        }
+}
+
+/* ---- what is wrong is said --------------------------------------------------------------------------------------- */
+
+static void everything_wrong_is_said_at_once_and_in_order(void **state)
+{
+        static const char text[] = "stray = 1\n"
+                                   "[guest]\n"
+                                   "machine = amiga\n"
+                                   "machine = q35\n"
+                                   "colour = red\n"
+                                   "[rings]\n"
+                                   "slots = 99\n"
+                                   "[ring]\n"
+                                   "slots = 99\n"
+                                   "  continued = 1\n"
+                                   "mode\n"
+                                   "socket: /run/x\n"
+                                   "group =\n"
+                                   "= 5\n"
+                                   "[pace\n"
+                                   "max_fps = 9999\n"
+                                   "[log] level = debug\n"
+                                   "[log]\n"
+                                   "level = loud ; too loud\n";
+
+        (void)state;
+        must_say(text, sizeof(text) - 1,
+                "FILE: [guest] ram is missing, and has no default\n"
+                "FILE:1: stray is in no section\n"
+                "FILE:3: machine = amiga: must be q35, pc, microvm or flat\n"
+                "FILE:4: machine was set in line 3 already\n"
+                "FILE:5: unknown key colour in [guest] (there are ram, machine, ram_size, kcr3, "
+                "qmp, producer)\n"
+                "FILE:6: unknown section [rings] (there are [guest], [ring], [pace] and [log])\n"
+                "FILE:9: slots = 99: must be a number from 3 to 16\n"
+                "FILE:10: the line is indented; values do not go on in a second line\n"
+                "FILE:11: neither a section nor \"key = value\"\n"
+                "FILE:12: neither a section nor \"key = value\"\n"
+                "FILE:13: group has no value; leave the line out for its default\n"
+                "FILE:14: no key before the '='\n"
+                "FILE:15: the section's name does not end in ']'\n"
+                "FILE:17: something follows the ']' of a section's name\n"
+                "FILE:19: level = loud: must be err, warning, notice, info or debug\n");
+}
+
+static void a_line_that_the_parser_would_cut_is_refused(void **state)
+{
+        char text[1024];
+        int len;
+
+        (void)state;
+        /* 199 bytes are the longest that inih takes whole. */
+        len = snprintf(text, sizeof(text), "[guest]\nram = /%0192d\n", 7);
+        assert_int_equal(strlen(must_load(text).guest.ram), 193);
+        len = snprintf(text, sizeof(text), "[guest]\nram = /%0193d\n", 7);
+        must_say(text, (size_t)len,
+                "FILE: [guest] ram is missing, and has no default\n"
+                "FILE:2: the line has 200 bytes, more than 199\n");
+        /* A comment is nobody's business, however long. */
+        snprintf(text, sizeof(text), "# %0500d\n" MINIMAL "; %0300d\n", 1, 1);
+        must_load(text);
+}
+
+static void bytes_that_are_no_text_are_refused(void **state)
+{
+        static const char nul[] = "[guest]\nram = /dev/shm/a\0b\n";
+        static const char escape[] = MINIMAL "producer = \x1b[31m\n";
+        static const char lone_cr[] = MINIMAL "producer = a\rslots = 9\n";
+        static const char del[] = MINIMAL "# \x7f\n";
+
+        (void)state;
+        must_say(nul, sizeof(nul) - 1,
+                "FILE: [guest] ram is missing, and has no default\n"
+                "FILE:2: a control character (0x00) is in this line\n");
+        must_say(
+                escape, sizeof(escape) - 1, "FILE:3: a control character (0x1b) is in this line\n");
+        must_say(lone_cr, sizeof(lone_cr) - 1,
+                "FILE:3: a control character (0x0d) is in this line\n");
+        must_say(del, sizeof(del) - 1, "FILE:3: a control character (0x7f) is in this line\n");
+}
+
+static void harmless_forms_are_read_as_meant(void **state)
+{
+        static const char *const texts[] = {
+                "\xef\xbb\xbf[guest]\r\nram=/a b\r\n\r\n",
+                "\n\n; c\n # indented comment\n\t;x\n   \n[guest] ; guest\nram\t=\t/a b\t; "
+                "comment\n[guest]\n",
+                "[guest] # guest\nram = /a b",
+                "[log]\n[guest]\nram = /a b ;\n[log]",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+                assert_string_equal(must_load(texts[i]).guest.ram, "/a b");
+        assert_string_equal(must_load("[guest]\nram = /a=b:c;d#e\n").guest.ram, "/a=b:c;d#e");
+}
+
+static void an_idle_interval_shorter_than_the_busy_one_is_refused(void **state)
+{
+        static const char text[] = MINIMAL "[pace]\nidle_poll_ms = 10\npoll_us = 10001\n";
+
+        (void)state;
+        must_say(text, sizeof(text) - 1,
+                "FILE:5: poll_us (10001 us) is longer than idle_poll_ms (10 ms): idle would be "
+                "looked at more often\n");
+        must_load(MINIMAL "[pace]\nidle_poll_ms = 10\npoll_us = 10000\n");
+}
+
+static void one_path_for_two_sockets_is_refused(void **state)
+{
+        static const char text[] = MINIMAL "qmp = /run/vgpud/win11.sock\n";
+
+        (void)state;
+        must_say(text, sizeof(text) - 1, "FILE:3: qmp is the same path as [ring] socket\n");
+}
+
+static void thousands_of_problems_are_all_said(void **state)
+{
+        static char text[65000];
+        struct config_problems problems;
+        struct vgpu_config cfg;
+
+        (void)state;
+        for (size_t i = 0; i + 1 < sizeof(text); i += 2)
+                memcpy(text + i, "x\n", 2);
+        write_file(text, sizeof(text));
+        assert_int_equal(config_load(path, &cfg, &problems), -EINVAL);
+        assert_int_equal(problems.n, sizeof(text) / 2 + 1);
+        assert_int_equal(problems.item[0].line, 0);
+        assert_int_equal(problems.item[problems.n - 1].line, sizeof(text) / 2);
+        config_problems_free(&problems);
+        assert_null(problems.item);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+static void load_of(const char *file, int want, const char *want_said)
+{
+        struct config_problems problems;
+        struct vgpu_config cfg;
+        char *words;
+
+        assert_int_equal(config_load(file, &cfg, &problems), want);
+        words = said(&problems);
+        assert_string_equal(words, want_said);
+        config_problems_free(&problems);
+        free(words);
+}
+
+static void a_file_that_cannot_be_read_says_why(void **state)
+{
+        static char big[70000];
+
+        (void)state;
+        load_of("/nowhere/x.conf", -ENOENT, "FILE: cannot be read: No such file or directory\n");
+        load_of(dir, -EISDIR, "FILE: cannot be read: Is a directory\n");
+        load_of("/dev/null", -EINVAL, "FILE: not a regular file\n");
+        memset(big, '\n', sizeof(big));
+        write_file(big, sizeof(big));
+        load_of(path, -EFBIG, "FILE: larger than 65535 bytes\n");
+        write_file("", 0);
+        load_of(path, -EINVAL, "FILE: [guest] ram is missing, and has no default\n");
+}
+
+static void a_file_we_may_not_read_says_so(void **state)
+{
+        int status = 0;
+        pid_t child;
+
+        (void)state;
+        write_file(MINIMAL, strlen(MINIMAL));
+        assert_int_equal(chmod(path, 0), 0);
+        assert_int_equal(chmod(dir, 0755), 0);
+        child = fork();
+        if (child == 0) {
+                struct config_problems problems;
+                struct vgpu_config cfg;
+                int r;
+
+                if (getuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+                        _exit(2);
+                r = config_load(path, &cfg, &problems);
+                _exit(r == -EACCES && problems.n == 1 ? 0 : 3);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        assert_int_equal(chmod(path, 0600), 0);
+}
+
+static void a_name_that_cannot_be_a_socket_needs_one_configured(void **state)
+{
+        char odd[256];
+        struct config_problems problems;
+        struct vgpu_config cfg;
+
+        (void)state;
+        snprintf(odd, sizeof(odd), "%s/my vm.conf", dir);
+        write_file(MINIMAL, strlen(MINIMAL));
+        assert_int_equal(rename(path, odd), 0);
+        assert_int_equal(config_load(odd, &cfg, &problems), -EINVAL);
+        assert_int_equal(problems.n, 1);
+        assert_non_null(strstr(problems.item[0].text, "set [ring] socket"));
+        config_problems_free(&problems);
+
+        write_file(
+                MINIMAL "[ring]\nsocket = /run/x\n", strlen(MINIMAL "[ring]\nsocket = /run/x\n"));
+        assert_int_equal(rename(path, odd), 0);
+        assert_int_equal(config_load(odd, &cfg, &problems), 0);
+        assert_string_equal(cfg.name, "my vm");
+        config_problems_free(&problems);
+        assert_int_equal(unlink(odd), 0);
+}
+
+static int count_fds(void)
+{
+        DIR *d = opendir("/proc/self/fd");
+        int n = 0;
+
+        while (readdir(d) != NULL)
+                n++;
+        closedir(d);
+        return n;
+}
+
+static void loading_leaves_no_descriptor_open(void **state)
+{
+        int before = count_fds();
+
+        (void)state;
+        a_file_that_cannot_be_read_says_why(state);
+        must_load(FULL);
+        assert_int_equal(count_fds(), before);
+}
+
+/* ---- the example ------------------------------------------------------------------------------------------------- */
+
+/* The example with every "#key = value" line made real. */
+static void write_example_with_all_keys(void)
+{
+        FILE *in = fopen(EXAMPLE_CONF, "re"), *out = fopen(path, "we");
+        char line[512];
+
+        assert_non_null(in);
+        assert_non_null(out);
+        while (fgets(line, sizeof(line), in) != NULL)
+                fputs(line[0] == '#' && line[1] >= 'a' && line[1] <= 'z' ? line + 1 : line, out);
+        fclose(in);
+        fclose(out);
+}
+
+/* The comment lines right above "key =" or "#key =". */
+static void find_documentation(const struct config_key *key, char *ret, size_t cap)
+{
+        FILE *in = fopen(EXAMPLE_CONF, "re");
+        char line[512], section[64] = "", assigns[64];
+        size_t len = 0;
+
+        assert_non_null(in);
+        snprintf(assigns, sizeof(assigns), "%s = ", key->name);
+        ret[0] = '\0';
+        while (fgets(line, sizeof(line), in) != NULL) {
+                const char *text = line[0] == '#' ? line + 1 : line;
+
+                if (line[0] == '[') {
+                        snprintf(section, sizeof(section), "%.*s", (int)strcspn(line + 1, "]"),
+                                line + 1);
+                } else if (strcmp(section, key->section) == 0 &&
+                           strncmp(text, assigns, strlen(assigns)) == 0) {
+                        fclose(in);
+                        return;
+                } else if (line[0] == '#') {
+                        len += (size_t)snprintf(ret + len, cap - len, "%s", line);
+                        assert_true(len < cap);
+                        continue;
+                }
+                len = 0;
+                ret[0] = '\0';
+        }
+        fail_msg("the example does not document [%s] %s", key->section, key->name);
+}
+
+static void the_example_loads_as_it_is(void **state)
+{
+        struct config_problems problems;
+        struct vgpu_config cfg;
+
+        (void)state;
+        assert_int_equal(config_load(EXAMPLE_CONF, &cfg, &problems), 0);
+        assert_string_equal(cfg.name, "vgpud");
+        config_problems_free(&problems);
+}
+
+static void the_example_shows_every_key_with_its_default(void **state)
+{
+        struct vgpu_config shown, defaults = must_load(MINIMAL);
+        struct config_problems problems;
+        char *words;
+
+        (void)state;
+        write_example_with_all_keys();
+        if (config_load(path, &shown, &problems) != 0) {
+                words = said(&problems);
+                fail_msg("%s", words);
+        }
+        config_problems_free(&problems);
+
+        for (size_t i = 0; i < config_n_keys; i++) {
+                const struct config_key *key = &config_keys[i];
+                char text[4096], a[CONFIG_TEXT_MAX], b[CONFIG_TEXT_MAX];
+
+                find_documentation(key, text, sizeof(text));
+                assert_true(strlen(text) > 10);
+                if (key->preset != NULL) {
+                        key->kind->print(key, config_key_field(key, &shown), a);
+                        key->kind->print(key, config_key_field(key, &defaults), b);
+                        assert_string_equal(a, b);
+                }
+                if (key->kind == &config_kind_number) {
+                        snprintf(a, sizeof(a), "%" PRIu64 " to %" PRIu64, key->min, key->max);
+                        assert_non_null(strstr(text, a));
+                }
+                if (key->unset != NULL)
+                        assert_non_null(strstr(text, "Default: "));
+        }
+}
+
+static void every_row_of_the_table_is_sound(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < config_n_keys; i++) {
+                assert_ptr_equal(config_key_find(config_keys[i].section, config_keys[i].name),
+                        &config_keys[i]);
+                assert_true(config_keys[i].min <= config_keys[i].max);
+                assert_true(config_keys[i].preset == NULL || config_keys[i].unset == NULL);
+                assert_true(config_section_known(
+                        config_keys[i].section, strlen(config_keys[i].section)));
+                assert_non_null(strstr(CONFIG_SECTIONS, config_keys[i].section));
+        }
+        assert_null(config_key_find("ring", "ram"));
+        assert_false(config_section_known("ring ", 5));
+        assert_false(config_section_known("", 0));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_minimal_file_gets_every_default),
+                cmocka_unit_test(every_key_is_read),
+                cmocka_unit_test(what_is_printed_loads_as_the_same),
+                cmocka_unit_test(the_effective_configuration_names_every_key),
+                cmocka_unit_test(each_kind_of_value_has_its_limits),
+                cmocka_unit_test(a_socket_path_fits_the_kernels_address),
+                cmocka_unit_test(everything_wrong_is_said_at_once_and_in_order),
+                cmocka_unit_test(a_line_that_the_parser_would_cut_is_refused),
+                cmocka_unit_test(bytes_that_are_no_text_are_refused),
+                cmocka_unit_test(harmless_forms_are_read_as_meant),
+                cmocka_unit_test(an_idle_interval_shorter_than_the_busy_one_is_refused),
+                cmocka_unit_test(one_path_for_two_sockets_is_refused),
+                cmocka_unit_test(thousands_of_problems_are_all_said),
+                cmocka_unit_test(a_file_that_cannot_be_read_says_why),
+                cmocka_unit_test(a_file_we_may_not_read_says_so),
+                cmocka_unit_test(a_name_that_cannot_be_a_socket_needs_one_configured),
+                cmocka_unit_test(loading_leaves_no_descriptor_open),
+                cmocka_unit_test(the_example_loads_as_it_is),
+                cmocka_unit_test(the_example_shows_every_key_with_its_default),
+                cmocka_unit_test(every_row_of_the_table_is_sound),
+        };
+
+        return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}

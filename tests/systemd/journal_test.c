@@ -1,0 +1,316 @@
+/*
+ * journal_test.c - events without a journal: lines on stderr, their limits, escapes and identities
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "systemd/journal.h"
+
+static time_t clock_s = 1000;
+
+/* The library's clock in this program. */
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+        (void)clock;
+        *ts = (struct timespec){ .tv_sec = clock_s };
+        return 0;
+}
+
+/* stderr goes to a file from begin to end. */
+static int saved_stderr = -1;
+
+static void capture_begin(void)
+{
+        int fd = memfd_create("stderr", MFD_CLOEXEC);
+
+        assert_true(fd >= 0);
+        saved_stderr = dup(STDERR_FILENO);
+        assert_true(dup2(fd, STDERR_FILENO) >= 0);
+        close(fd);
+}
+
+static const char *capture_end(void)
+{
+        static char text[65536];
+        ssize_t n = pread(STDERR_FILENO, text, sizeof(text) - 1, 0);
+
+        dup2(saved_stderr, STDERR_FILENO);
+        close(saved_stderr);
+        assert_true(n >= 0);
+        text[n] = '\0';
+        return text;
+}
+
+static unsigned count_lines(const char *text)
+{
+        unsigned n = 0;
+
+        for (; (text = strchr(text, '\n')) != NULL; text++)
+                n++;
+        return n;
+}
+
+/* Every test begins with full buckets. */
+static int later(void **state)
+{
+        (void)state;
+        clock_s += 100000;
+        capture_begin();
+        journal_flush();
+        capture_end();
+        clock_s += 100000;
+        journal_set_level(LOG_INFO);
+        unsetenv("JOURNAL_STREAM");
+        journal_init();
+        return 0;
+}
+
+static void without_a_journal_an_event_is_one_line(void **state)
+{
+        (void)state;
+        capture_begin();
+        journal_event(EVENT_PRODUCER_LOST, LOG_NOTICE, JOURNAL_FIELDS(JOURNAL_U64("VGPU_PID", 12)),
+                "Producer '%s' is gone, searching again", "capture.exe");
+        journal_log(LOG_INFO, "plain");
+        journal_log(LOG_WARNING, "careful");
+        journal_log(LOG_ERR, "wrong");
+        journal_log(LOG_CRIT, "very wrong");
+        assert_string_equal(capture_end(),
+                "systemd_journal_test: notice: Producer 'capture.exe' is gone, searching again\n"
+                "systemd_journal_test: plain\n"
+                "systemd_journal_test: warning: careful\n"
+                "systemd_journal_test: error: wrong\n"
+                "systemd_journal_test: error: very wrong\n");
+}
+
+static void what_is_below_the_level_is_not_said(void **state)
+{
+        (void)state;
+        capture_begin();
+        journal_log(LOG_DEBUG, "not shown");
+        journal_set_level(LOG_WARNING);
+        journal_event(EVENT_RAM_GONE, LOG_NOTICE, NULL, "not shown");
+        journal_event(EVENT_RAM_GONE, LOG_WARNING, NULL, "shown");
+        journal_set_level(LOG_DEBUG);
+        journal_log(LOG_DEBUG, "shown too");
+        assert_string_equal(capture_end(),
+                "systemd_journal_test: warning: shown\nsystemd_journal_test: debug: shown too\n");
+}
+
+static void a_repeated_event_is_limited_and_says_how_often(void **state)
+{
+        const char *text;
+
+        (void)state;
+        capture_begin();
+        for (int i = 0; i < 25; i++)
+                journal_event(EVENT_CLIENT_DROPPED, LOG_INFO, NULL, "number %d", i);
+        journal_flush();
+        text = capture_end();
+        assert_int_equal(count_lines(text), 10);
+        assert_null(strstr(text, "number 10"));
+
+        clock_s += 30;
+        capture_begin();
+        journal_event(EVENT_CLIENT_DROPPED, LOG_INFO, NULL, "next");
+        journal_event(EVENT_CLIENT_DROPPED, LOG_INFO, NULL, "and next");
+        assert_string_equal(capture_end(), "systemd_journal_test: next (15 like it were not "
+                                           "logged)\nsystemd_journal_test: and next\n");
+}
+
+static void events_swallowed_without_a_successor_are_reported_by_a_flush(void **state)
+{
+        (void)state;
+        capture_begin();
+        for (int i = 0; i < 13; i++)
+                journal_event(EVENT_MODE_CHANGED, LOG_INFO, NULL, "flip");
+        capture_end();
+
+        capture_begin();
+        journal_flush(); /* the bucket is still empty */
+        clock_s += 100;
+        journal_flush();
+        journal_flush();
+        assert_string_equal(capture_end(),
+                "systemd_journal_test: notice: 3 more events MODE_CHANGED were not logged\n");
+}
+
+static void one_event_does_not_use_up_anothers_limit(void **state)
+{
+        (void)state;
+        capture_begin();
+        for (int i = 0; i < 50; i++)
+                journal_event(EVENT_CLIENT_REFUSED, LOG_INFO, NULL, "x");
+        for (int i = 0; i < 50; i++)
+                journal_event(EVENT_DAEMON_STARTED, LOG_INFO, NULL, "x");
+        journal_event(EVENT_EPOCH_ENDED, LOG_INFO, NULL, "x");
+        assert_int_equal(count_lines(capture_end()), 10 + 50 + 1);
+}
+
+static void an_overlong_message_is_cut_and_still_one_line(void **state)
+{
+        static char big[5000];
+        const char *text;
+
+        (void)state;
+        memset(big, 'a', sizeof(big) - 1);
+        capture_begin();
+        journal_log(LOG_INFO, "%s", big);
+        text = capture_end();
+        assert_int_equal(count_lines(text), 1);
+        assert_in_range(strlen(text), 1000, 1200);
+}
+
+static void errno_survives_and_may_be_printed(void **state)
+{
+        (void)state;
+        capture_begin();
+        errno = ENOENT;
+        journal_event(EVENT_RAM_GONE, LOG_INFO, NULL, "%m");
+        assert_int_equal(errno, ENOENT);
+        journal_flush();
+        assert_int_equal(errno, ENOENT);
+        assert_string_equal(capture_end(), "systemd_journal_test: No such file or directory\n");
+}
+
+/* ---- which stream ------------------------------------------------------------------------------------------------ */
+
+static void a_stream_that_is_not_stderr_keeps_the_lines_on_stderr(void **state)
+{
+        static const char *const streams[] = { "1:1", "", "x", "8:12junk", ":",
+                "18446744073709551616:1" };
+        char text[64];
+        struct stat st;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+                capture_begin();
+                setenv("JOURNAL_STREAM", streams[i], 1);
+                journal_init();
+                journal_log(LOG_INFO, "here");
+                assert_string_equal(capture_end(), "systemd_journal_test: here\n");
+        }
+
+        /* The inode alone is not enough. */
+        capture_begin();
+        assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+        snprintf(text, sizeof(text), "%lu:%lu", (unsigned long)st.st_dev + 1,
+                (unsigned long)st.st_ino);
+        setenv("JOURNAL_STREAM", text, 1);
+        journal_init();
+        journal_log(LOG_INFO, "here");
+        assert_string_equal(capture_end(), "systemd_journal_test: here\n");
+}
+
+/* ---- escapes ----------------------------------------------------------------------------------------------------- */
+
+struct escape_case {
+        const char *src;
+        size_t len, cap;
+        const char *want;
+};
+
+static const struct escape_case escapes[] = {
+        { "", 0, 4, "" },
+        { "explorer.exe", 12, 64, "explorer.exe" },
+        { "a'b\"c\\d", 7, 64, "a\\x27b\\x22c\\x5cd" },
+        { "\n\x1b[31m\0\x7f\xff", 8, 64, "\\x0a\\x1b[31m\\x00\\x7f" },
+        { "\xff", 1, 5, "\\xff" },
+        { "abc", 3, 4, "abc" },
+        { "abcd", 4, 4, "..." },
+        { "abcd", 4, 5, "abcd" },
+        { "abcdef", 6, 6, "ab..." },
+        { "\xff", 1, 4, "..." },
+        { "ab\xff\xff", 4, 9, "ab..." },
+        { "ab\xff\xff", 4, 10, "ab\\xff..." },
+        { "ab\xff\xff", 4, 11, "ab\\xff\\xff" },
+};
+
+static void any_bytes_become_printable_and_fit(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++) {
+                const struct escape_case *c = &escapes[i];
+                char *dst = malloc(c->cap);
+
+                assert_ptr_equal(journal_escape(c->src, c->len, dst, c->cap), dst);
+                assert_string_equal(dst, c->want);
+                free(dst);
+        }
+}
+
+static void every_escape_is_printable_in_every_room(void **state)
+{
+        unsigned char all[256];
+
+        (void)state;
+        for (int i = 0; i < 256; i++)
+                all[i] = (unsigned char)(255 - i);
+        for (size_t cap = 4; cap <= JOURNAL_ESCAPED(sizeof(all)); cap++) {
+                char *dst = malloc(cap);
+
+                journal_escape(all, sizeof(all), dst, cap);
+                assert_true(strlen(dst) < cap);
+                for (char *c = dst; *c != '\0'; c++)
+                        assert_true(isprint((unsigned char)*c));
+                if (cap == JOURNAL_ESCAPED(sizeof(all)))
+                        assert_null(strstr(dst, "..."));
+                free(dst);
+        }
+}
+
+/* ---- identities -------------------------------------------------------------------------------------------------- */
+
+static void each_event_has_a_valid_identity_of_its_own(void **state)
+{
+        (void)state;
+        for (int i = 0; i < JOURNAL_N_EVENTS; i++) {
+                const struct journal_event_info *info = journal_event_info((enum journal_event)i);
+
+                assert_non_null(info->name);
+                assert_non_null(info->message_id);
+                assert_int_equal(strlen(info->message_id), 32);
+                assert_int_equal(strspn(info->message_id, "0123456789abcdef"), 32);
+                assert_int_equal(info->limit_burst == 0, info->limit_interval_s == 0);
+                for (int j = 0; j < i; j++) {
+                        assert_string_not_equal(info->message_id,
+                                journal_event_info((enum journal_event)j)->message_id);
+                        assert_string_not_equal(
+                                info->name, journal_event_info((enum journal_event)j)->name);
+                }
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup(without_a_journal_an_event_is_one_line, later),
+                cmocka_unit_test_setup(what_is_below_the_level_is_not_said, later),
+                cmocka_unit_test_setup(a_repeated_event_is_limited_and_says_how_often, later),
+                cmocka_unit_test_setup(
+                        events_swallowed_without_a_successor_are_reported_by_a_flush, later),
+                cmocka_unit_test_setup(one_event_does_not_use_up_anothers_limit, later),
+                cmocka_unit_test_setup(an_overlong_message_is_cut_and_still_one_line, later),
+                cmocka_unit_test_setup(errno_survives_and_may_be_printed, later),
+                cmocka_unit_test_setup(
+                        a_stream_that_is_not_stderr_keeps_the_lines_on_stderr, later),
+                cmocka_unit_test(any_bytes_become_printable_and_fit),
+                cmocka_unit_test(every_escape_is_printable_in_every_room),
+                cmocka_unit_test(each_event_has_a_valid_identity_of_its_own),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/*
+ * journald_test.c - what the journal gets, read from a journal socket of our own
+ *
+ * libsystemd knows one path for the journal's socket, so the test makes a mount namespace in which /run is its own. That
+ * needs privileges; without them there is nothing to test.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "systemd/journal.h"
+
+static int journal = -1;
+
+static int own_run(void)
+{
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0)
+                return -errno;
+        if (mkdir("/run/systemd", 0755) < 0 || mkdir("/run/systemd/journal", 0755) < 0)
+                return -errno;
+        return 0;
+}
+
+static int listen_as_journal(void)
+{
+        const struct sockaddr_un address = { .sun_family = AF_UNIX,
+                .sun_path = "/run/systemd/journal/socket" };
+
+        journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        return journal >= 0 && bind(journal, (const struct sockaddr *)&address, sizeof(address)) ==
+                                       0
+                       ? 0
+                       : -errno;
+}
+
+/* stderr becomes a file that $JOURNAL_STREAM names, as systemd does it with a socket. */
+static int connect_stderr(void)
+{
+        int fd = memfd_create("stderr", MFD_CLOEXEC);
+        char stream[64];
+        struct stat st;
+
+        if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || fstat(STDERR_FILENO, &st) < 0)
+                return -errno;
+        close(fd);
+        snprintf(stream, sizeof(stream), "%lu:%lu", (unsigned long)st.st_dev,
+                (unsigned long)st.st_ino);
+        return setenv("JOURNAL_STREAM", stream, 1) == 0 ? 0 : -errno;
+}
+
+/* The next entry in the journal's own form: FIELD=value lines, or FIELD, length and bytes. */
+static const char *next_entry(void)
+{
+        static char text[8192];
+        ssize_t n = recv(journal, text + 1, sizeof(text) - 2, 0);
+
+        if (n < 0)
+                return NULL;
+        text[0] = '\n';
+        text[n + 1] = '\0';
+        return text;
+}
+
+static void assert_has(const char *entry, const char *line)
+{
+        char want[256];
+
+        snprintf(want, sizeof(want), "\n%s\n", line);
+        if (entry == NULL || strstr(entry, want) == NULL)
+                fail_msg("no line \"%s\" in: %s", line, entry != NULL ? entry : "(nothing)");
+}
+
+static void an_event_arrives_with_identity_priority_and_fields(void **state)
+{
+        char id[64];
+        const char *entry;
+        struct stat st;
+
+        (void)state;
+        journal_event(EVENT_PRODUCER_FOUND, LOG_NOTICE,
+                JOURNAL_FIELDS(JOURNAL_U64("VGPU_PID", 4711),
+                        JOURNAL_HEX("VGPU_PROC_CR3", 0x1ae000),
+                        JOURNAL_TEXT("VGPU_PRODUCER", "capture.exe")),
+                "Producer '%s' found", "capture.exe");
+        entry = next_entry();
+        snprintf(id, sizeof(id), "MESSAGE_ID=%s",
+                journal_event_info(EVENT_PRODUCER_FOUND)->message_id);
+        assert_has(entry, "MESSAGE=Producer 'capture.exe' found");
+        assert_has(entry, "PRIORITY=5");
+        assert_has(entry, id);
+        assert_has(entry, "VGPU_PID=4711");
+        assert_has(entry, "VGPU_PROC_CR3=0x1ae000");
+        assert_has(entry, "VGPU_PRODUCER=capture.exe");
+        assert_null(strstr(entry, "CODE_FILE"));
+        assert_null(next_entry());
+        assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+        assert_int_equal(st.st_size, 0);
+}
+
+static void a_plain_line_has_no_identity(void **state)
+{
+        const char *entry;
+
+        (void)state;
+        journal_log(LOG_INFO, "hello");
+        entry = next_entry();
+        assert_has(entry, "MESSAGE=hello");
+        assert_has(entry, "PRIORITY=6");
+        assert_null(strstr(entry, "MESSAGE_ID"));
+}
+
+static void a_newline_in_a_message_forges_no_field(void **state)
+{
+        const char *entry;
+
+        (void)state;
+        journal_log(LOG_INFO, "two\nPRIORITY=0");
+        entry = next_entry();
+        assert_non_null(entry);
+        /* The binary form: the field's name alone in its line, then a length, so what follows is no field. */
+        assert_memory_equal(entry, "\nMESSAGE\n", 9);
+        assert_int_equal((unsigned char)entry[9], strlen("two\nPRIORITY=0"));
+}
+
+static void as_many_fields_as_promised_arrive(void **state)
+{
+        struct journal_field fields[JOURNAL_FIELDS_MAX + 1] = { { 0 } };
+        char names[JOURNAL_FIELDS_MAX][16];
+        const char *entry;
+
+        (void)state;
+        for (int i = 0; i < JOURNAL_FIELDS_MAX; i++) {
+                snprintf(names[i], sizeof(names[i]), "VGPU_F%d", i);
+                fields[i] = (struct journal_field)JOURNAL_U64(names[i], (uint64_t)i);
+        }
+        journal_event(EVENT_GUEST_ATTACHED, LOG_INFO, fields, "all");
+        entry = next_entry();
+        assert_has(entry, "VGPU_F0=0");
+        assert_has(entry, "VGPU_F15=15");
+}
+
+static void the_number_of_swallowed_events_is_a_field(void **state)
+{
+        (void)state;
+        journal_flush();
+        for (int i = 0; i < 30; i++)
+                journal_event(EVENT_STREAM_STALLED, LOG_INFO, NULL, "again");
+        for (int i = 0; i < 10; i++)
+                assert_has(next_entry(), "MESSAGE=again");
+        assert_null(next_entry());
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(an_event_arrives_with_identity_priority_and_fields),
+                cmocka_unit_test(a_plain_line_has_no_identity),
+                cmocka_unit_test(a_newline_in_a_message_forges_no_field),
+                cmocka_unit_test(as_many_fields_as_promised_arrive),
+                cmocka_unit_test(the_number_of_swallowed_events_is_a_field),
+        };
+        int r = own_run();
+
+        if (r < 0) {
+                printf("skipped: no mount namespace with a /run of our own: %s\n", strerror(-r));
+                return 77;
+        }
+        r = listen_as_journal();
+        if (r == 0)
+                r = connect_stderr();
+        if (r < 0) {
+                printf("cannot stand in for the journal: %s\n", strerror(-r));
+                return 1;
+        }
+        journal_init();
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

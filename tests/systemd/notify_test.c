@@ -1,0 +1,242 @@
+/*
+ * notify_test.c - what the service manager gets to hear, and the socket it passes
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "systemd/notify.h"
+
+static int manager = -1;
+
+/* Binds @fd to an abstract name of this process. */
+static void bind_abstract(int fd, const char *what, char ret_name[64])
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int len = snprintf(ret_name, 64, "@vgpu-%s-%d", what, (int)getpid());
+
+        memcpy(address.sun_path + 1, ret_name + 1, (size_t)len - 1);
+        assert_int_equal(bind(fd, (const struct sockaddr *)&address,
+                                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)len)),
+                0);
+}
+
+static int begin_managed(void **state)
+{
+        char name[64];
+
+        (void)state;
+        manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_true(manager >= 0);
+        bind_abstract(manager, "notify", name);
+        return setenv("NOTIFY_SOCKET", name, 1);
+}
+
+static int end_managed(void **state)
+{
+        (void)state;
+        close(manager);
+        return unsetenv("NOTIFY_SOCKET");
+}
+
+/* The next message, or "" when there is none. */
+static const char *heard(void)
+{
+        static char text[2048];
+        ssize_t n = recv(manager, text, sizeof(text) - 1, 0);
+
+        text[n > 0 ? n : 0] = '\0';
+        return text;
+}
+
+static void each_message_reaches_the_manager(void **state)
+{
+        (void)state;
+        notify_ready();
+        assert_string_equal(heard(), "READY=1");
+        notify_stopping();
+        assert_string_equal(heard(), "STOPPING=1");
+        notify_alive();
+        assert_string_equal(heard(), "WATCHDOG=1");
+        notify_reloading();
+        assert_memory_equal(heard(), "RELOADING=1\nMONOTONIC_USEC=", 27);
+        assert_string_equal(heard(), "");
+}
+
+static void a_status_is_sent_when_it_changes(void **state)
+{
+        (void)state;
+        notify_status("streaming %u fps", 60);
+        assert_string_equal(heard(), "STATUS=streaming 60 fps");
+        notify_status("streaming %u fps", 60);
+        assert_string_equal(heard(), "");
+        notify_status("streaming %u fps", 61);
+        assert_string_equal(heard(), "STATUS=streaming 61 fps");
+}
+
+static void a_status_cannot_smuggle_another_message(void **state)
+{
+        (void)state;
+        notify_status("producer %s", "evil\nSTOPPING=1\r\x1b\x7f");
+        assert_string_equal(heard(), "STATUS=producer evil?STOPPING=1???");
+}
+
+static void an_overlong_status_is_cut(void **state)
+{
+        char big[2000];
+
+        (void)state;
+        memset(big, 'x', sizeof(big) - 1);
+        big[sizeof(big) - 1] = '\0';
+        notify_status("%s", big);
+        assert_int_equal(strlen(heard()), strlen("STATUS=") + 511);
+}
+
+static void without_a_manager_nothing_happens(void **state)
+{
+        (void)state;
+        unsetenv("NOTIFY_SOCKET");
+        notify_ready();
+        notify_status("nobody listens");
+        notify_alive();
+        setenv("NOTIFY_SOCKET", "@vgpu-nobody-is-here", 1);
+        notify_ready();
+        notify_stopping();
+        unsetenv("NOTIFY_SOCKET");
+}
+
+static void the_watchdog_wants_to_be_fed_twice_a_period(void **state)
+{
+        char pid[32];
+
+        (void)state;
+        unsetenv("WATCHDOG_USEC");
+        unsetenv("WATCHDOG_PID");
+        assert_int_equal(notify_watchdog_interval_ms(), 0);
+        setenv("WATCHDOG_USEC", "10000000", 1);
+        assert_int_equal(notify_watchdog_interval_ms(), 5000);
+        setenv("WATCHDOG_USEC", "1", 1);
+        assert_int_equal(notify_watchdog_interval_ms(), 1);
+        setenv("WATCHDOG_USEC", "nonsense", 1);
+        assert_int_equal(notify_watchdog_interval_ms(), 0);
+        setenv("WATCHDOG_USEC", "10000000", 1);
+        snprintf(pid, sizeof(pid), "%d", (int)getpid() + 1);
+        setenv("WATCHDOG_PID", pid, 1);
+        assert_int_equal(notify_watchdog_interval_ms(), 0);
+        unsetenv("WATCHDOG_USEC");
+        unsetenv("WATCHDOG_PID");
+}
+
+/* ---- passed sockets ---------------------------------------------------------------------------------------------- */
+
+/* In a child: @type sockets, @n of them, become descriptors 3 and on, as systemd passes them. */
+static void become_activated(int type, bool listening, int n)
+{
+        char text[32];
+
+        for (int i = 0; i < n; i++) {
+                int fd = socket(AF_UNIX, type, 0);
+                char what[32], name[64];
+
+                snprintf(what, sizeof(what), "listen%d", i);
+                bind_abstract(fd, what, name);
+                if (listening && listen(fd, 1) < 0)
+                        _exit(90);
+                if (fd != 3 + i && dup2(fd, 3 + i) < 0)
+                        _exit(91);
+        }
+        snprintf(text, sizeof(text), "%d", (int)getpid());
+        setenv("LISTEN_PID", text, 1);
+        snprintf(text, sizeof(text), "%d", n);
+        setenv("LISTEN_FDS", text, 1);
+}
+
+struct listen_case {
+        int type;
+        bool listening;
+        int n;
+        int want;
+};
+
+static const struct listen_case listens[] = {
+        { SOCK_SEQPACKET, true, 1, 3 },
+        { SOCK_SEQPACKET, false, 1, -EINVAL },
+        { SOCK_STREAM, true, 1, -EINVAL },
+        { SOCK_DGRAM, false, 1, -EINVAL },
+        { SOCK_SEQPACKET, true, 2, -EINVAL },
+        { SOCK_SEQPACKET, true, 0, -EINVAL },
+};
+
+static int child_of(const struct listen_case *c)
+{
+        int fd;
+
+        close(3);
+        close(4);
+        become_activated(c->type, c->listening, c->n);
+        fd = notify_listen_fd();
+        if (fd != c->want)
+                return 1;
+        if (getenv("LISTEN_FDS") != NULL || notify_listen_fd() != -ENOENT)
+                return 2;
+        return fd >= 0 && !(fcntl(fd, F_GETFD) & FD_CLOEXEC) ? 3 : 0;
+}
+
+static void only_one_listening_seqpacket_socket_is_taken(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < sizeof(listens) / sizeof(listens[0]); i++) {
+                int status = 0;
+                pid_t child = fork();
+
+                if (child == 0)
+                        _exit(child_of(&listens[i]));
+                assert_int_equal(waitpid(child, &status, 0), child);
+                print_message("case %zu: status 0x%x\n", i, (unsigned)status);
+                assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        }
+}
+
+static void a_socket_for_another_process_is_not_taken(void **state)
+{
+        (void)state;
+        setenv("LISTEN_PID", "1", 1);
+        setenv("LISTEN_FDS", "1", 1);
+        assert_int_equal(notify_listen_fd(), -ENOENT);
+        unsetenv("LISTEN_PID");
+        unsetenv("LISTEN_FDS");
+        assert_int_equal(notify_listen_fd(), -ENOENT);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(
+                        each_message_reaches_the_manager, begin_managed, end_managed),
+                cmocka_unit_test_setup_teardown(
+                        a_status_is_sent_when_it_changes, begin_managed, end_managed),
+                cmocka_unit_test_setup_teardown(
+                        a_status_cannot_smuggle_another_message, begin_managed, end_managed),
+                cmocka_unit_test_setup_teardown(
+                        an_overlong_status_is_cut, begin_managed, end_managed),
+                cmocka_unit_test(without_a_manager_nothing_happens),
+                cmocka_unit_test(the_watchdog_wants_to_be_fed_twice_a_period),
+                cmocka_unit_test(only_one_listening_seqpacket_socket_is_taken),
+                cmocka_unit_test(a_socket_for_another_process_is_not_taken),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
