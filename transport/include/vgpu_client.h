@@ -29,29 +29,28 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct vgpu_client;
 
 /* options.flags */
-#define VGPU_CLIENT_NO_WAKE_FD                                                                     \
-        UINT32_C(1) /* vgpu_client_wait() only: it then sleeps on the ring's futex */
+#define VGPU_CLIENT_NO_WAKE_FD   UINT32_C(1) /* for vgpu_client_wait(): sleep on the ring's futex */
 #define VGPU_CLIENT_NO_RECONNECT UINT32_C(2) /* stay disconnected once the daemon has gone */
-#define VGPU_CLIENT_WAIT_DAEMON                                                                    \
-        UINT32_C(4) /* connect succeeds without a daemon and finds it later */
+#define VGPU_CLIENT_WAIT_DAEMON  UINT32_C(4) /* connect without a daemon, find it later */
 
 struct vgpu_client_options {
         uint32_t flags;
         int32_t timeout_ms; /* for the daemon's welcome in connect; 0: 2000 */
-        const char *
-                name; /* shown by `vgpuctl clients`; at most 31 bytes are used; NULL: the program's name */
+        /* shown by `vgpuctl clients`; at most 31 bytes are used; NULL: the program's name */
+        const char *name;
 };
 
 /* Why connect or query failed, for people. */
 struct vgpu_client_failure {
         int error; /* the negative errno returned */
-        uint32_t
-                goodbye; /* enum vgpu_goodbye of vgpu_protocol.h if the daemon refused us, else 0 */
-        char text[192];  /* a sentence, never empty after a failure */
+        /* enum vgpu_goodbye of vgpu_protocol.h if the daemon refused us, else 0 */
+        uint32_t goodbye;
+        char text[192]; /* a sentence, never empty after a failure */
 };
 
 /* What dispatch and wait report; a set. */
@@ -60,13 +59,11 @@ enum vgpu_client_event {
         VGPU_CLIENT_CURSOR = 1 << 1,
         VGPU_CLIENT_GEOMETRY = 1 << 2,
         VGPU_CLIENT_STATUS = 1 << 3,
-        VGPU_CLIENT_STATE =
-                1 << 4, /* the stream's state, epoch or producer; or the tick became (un)overdue */
-        VGPU_CLIENT_GENERATION = 1 << 5, /* another ring: mode or capacity may differ */
-        VGPU_CLIENT_DISCONNECTED =
-                1 << 6, /* everything below is now of the past; see vgpu_client_goodbye() */
-        VGPU_CLIENT_RECONNECTED = 1 << 7,
-        VGPU_CLIENT_INSTANCE = 1 << 8, /* another daemon process: serials started over */
+        VGPU_CLIENT_STATE = 1 << 4, /* state, epoch or producer; or the tick is (not) overdue now */
+        VGPU_CLIENT_GENERATION = 1 << 5,   /* another ring: mode or capacity may differ */
+        VGPU_CLIENT_DISCONNECTED = 1 << 6, /* what is mapped is now of the past */
+        VGPU_CLIENT_RECONNECTED = 1 << 7,  /* after WAIT_DAEMON the first time, too */
+        VGPU_CLIENT_INSTANCE = 1 << 8,     /* another daemon process: serials started over */
 };
 
 struct vgpu_client_frame {
@@ -81,12 +78,12 @@ struct vgpu_client_frame {
         uint32_t run_epoch;    /* which session of the producer */
         uint32_t producer_pid; /* guest's pid of the process that drew this frame */
         uint32_t flags;        /* VGPU_RING_FRAME_* */
-        uint32_t
-                n_damage; /* rectangles that differ from the frame this client copied last; 0: all of it */
+        /* rectangles that differ from the frame this client copied last; 0: all of it */
+        uint32_t n_damage;
         uint64_t timestamp_ns; /* guest's own monotonic clock at capture */
         uint64_t publish_ns;   /* when the daemon published it */
-        uint64_t
-                missed; /* frames published since the last one copied that this client did not get */
+        /* frames published since the last one copied that this client did not get */
+        uint64_t missed;
         uint64_t generation; /* ring it came from */
         bool stale; /* nothing vouches for it any more: disconnected, tick overdue, or the state is not streaming */
         struct vgpu_ring_rect damage[VGPU_RING_MAX_DAMAGE];
@@ -179,7 +176,7 @@ int vgpu_client_wait(struct vgpu_client *c, int timeout_ms);
 int vgpu_client_copy_latest(
         struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame);
 
-/* The same for the newest frame whether or not it was copied before; 0 then means there is none. Damage is whole. */
+/* The same whether or not the newest frame was copied before; 0 then means there is none. Damage is whole. */
 int vgpu_client_copy_again(
         struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame);
 
@@ -201,7 +198,7 @@ const char *vgpu_client_state_name(uint32_t state);
 
 void vgpu_client_stats(const struct vgpu_client *c, struct vgpu_client_stats *ret);
 
-/* Why the daemon last said goodbye: its sentence and reason, "" and 0 if it never did. Valid until the next dispatch. */
+/* The daemon's last goodbye and its reason; "" and 0 if it never said one. Valid until the next dispatch. */
 const char *vgpu_client_goodbye(const struct vgpu_client *c, uint32_t *ret_reason);
 
 /**
@@ -219,6 +216,7 @@ const char *vgpu_client_goodbye(const struct vgpu_client *c, uint32_t *ret_reaso
 int vgpu_client_query(const char *path, uint32_t what, int timeout_ms, char **ret_json,
         struct vgpu_client_failure *reterr_why);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

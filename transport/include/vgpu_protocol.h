@@ -41,17 +41,15 @@ enum vgpu_msg_type {
         VGPU_MSG_RELEASE = 0x004, /* this generation and older ones are no longer mapped */
         VGPU_MSG_INTENT = 0x005,  /* reserved: refused as not supported by 1.0 */
         /* daemon to client */
-        VGPU_MSG_WELCOME =
-                0x101, /* + ring fd if generation != 0, + wake fd if granted, in this order */
-        VGPU_MSG_RING = 0x102, /* a new generation, + its fd */
+        VGPU_MSG_WELCOME = 0x101, /* + ring fd if generation != 0, + wake fd if granted */
+        VGPU_MSG_RING = 0x102,    /* a new generation, + its fd */
         VGPU_MSG_REPLY = 0x103,
         VGPU_MSG_GOODBYE = 0x104, /* last message; then the socket closes */
 };
 
 /* HELLO.wants, WELCOME.granted */
-#define VGPU_WANT_RING UINT32_C(1)
-#define VGPU_WANT_WAKE                                                                             \
-        UINT32_C(2) /* a pipe's read end: readable after every change; a full pipe drops the byte */
+#define VGPU_WANT_RING  UINT32_C(1)
+#define VGPU_WANT_WAKE  UINT32_C(2) /* a pipe's read end, readable after every change */
 #define VGPU_WANT_LEASE UINT32_C(4) /* reserved: not granted by 1.0 */
 
 /* QUERY.what */
@@ -72,6 +70,7 @@ enum vgpu_goodbye {
         VGPU_GOODBYE_DENIED = 8,
         VGPU_GOODBYE_DROPPED = 9,   /* by the administrator */
         VGPU_GOODBYE_INTERNAL = 10, /* the daemon ran out of something */
+        VGPU_GOODBYE_FLOOD = 11,    /* more messages than any client needs to send */
         VGPU_N_GOODBYES
 };
 
@@ -111,8 +110,8 @@ struct vgpu_msg_release {
 
 struct vgpu_msg_welcome {
         struct vgpu_msg_header header;
-        uint64_t
-                generation; /* of the ring that is attached; 0: none yet, a RING follows when there is one */
+        /* of the ring that is attached; 0: none yet, a RING follows when there is one */
+        uint64_t generation;
         uint8_t instance[16];
         uint32_t granted;
         uint32_t tick_period_ms;

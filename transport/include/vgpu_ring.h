@@ -60,8 +60,7 @@ enum vgpu_ring_state {
 };
 
 /* slot flags */
-#define VGPU_RING_FRAME_CURSOR_DRAWN                                                               \
-        UINT32_C(1) /* the cursor is in the pixels: do not draw it again */
+#define VGPU_RING_FRAME_CURSOR_DRAWN UINT32_C(1) /* the cursor is in the pixels already */
 
 struct vgpu_ring_rect {
         uint32_t x, y, w, h; /* pixels, inside the frame */
@@ -71,19 +70,19 @@ struct vgpu_ring_rect {
 struct vgpu_ring_identity {
         uint64_t magic;
         uint32_t version;
-        uint32_t
-                header_bytes; /* where the first slot starts is slot_offset; this much precedes it */
+        /* where the first slot starts is slot_offset; this much precedes it */
+        uint32_t header_bytes;
         uint64_t features;
-        uint64_t
-                total_bytes; /* slot_offset + slot_count * slot_bytes; the memfd has exactly this size */
+        /* slot_offset + slot_count * slot_bytes; the memfd has exactly this size */
+        uint64_t total_bytes;
         uint64_t slot_offset; /* page-aligned */
         uint64_t slot_bytes;  /* capacity of a slot, whole pages */
         uint32_t slot_count;
         uint32_t desc_offset;
         uint32_t desc_bytes; /* from one descriptor to the next */
         uint32_t tick_period_ms;
-        uint8_t instance
-                [16]; /* random per daemon process: serials and generations compare within one instance only */
+        /* random per daemon process: serials and generations compare within one instance only */
+        uint8_t instance[16];
         uint64_t generation; /* rises with every new ring of an instance, from 1 */
         uint32_t daemon_pid; /* in the daemon's own pid namespace */
         uint32_t reserved[9];
@@ -99,14 +98,14 @@ struct vgpu_ring_liveness {
 };
 
 struct vgpu_ring_cursor {
-        int32_t x,
-                y; /* in the virtual desktop: subtract the geometry's cap_x, cap_y for frame coordinates */
+        /* in the virtual desktop: subtract the geometry's cap_x, cap_y for frame coordinates */
+        int32_t x, y;
         uint16_t hot_x, hot_y;
         uint16_t glyph_w, glyph_h;
         uint32_t visible;
         uint32_t id; /* VGPU_CURSOR_ID_* of vgpu_stream.h */
-        uint32_t
-                report; /* moves at every report of the producer; alone it wakes nobody and keeps the serial */
+        /* moves at every report of the producer; alone it wakes nobody and keeps the serial */
+        uint32_t report;
         uint32_t reserved;
 };
 
@@ -127,8 +126,8 @@ struct vgpu_ring_status {
         uint32_t ctrl_ack;
         uint32_t full_frame_ack;
         uint32_t reserved;
-        uint64_t
-                heartbeat; /* these two alone wake nobody and keep the serial: they move all the time */
+        /* these two alone wake nobody and keep the serial: they move all the time */
+        uint64_t heartbeat;
         uint64_t content_change_ns; /* guest's monotonic clock */
 };
 
@@ -171,31 +170,31 @@ struct vgpu_ring_status_record {
  */
 struct vgpu_ring_header {
         struct vgpu_ring_identity identity;
-        uint64_t
-                superseded_by; /* 0x080: release; generation that replaced this ring, 0: this is the current one */
+        /* 0x080: release; generation that replaced this ring, 0: this is the current one */
+        uint64_t superseded_by;
         uint64_t reserved0[7];
         struct vgpu_ring_liveness_record liveness; /* 0x0C0 */
-        uint64_t
-                tick_ns; /* 0x100: relaxed; CLOCK_MONOTONIC at the daemon's last tick, every tick_period_ms */
+        /* 0x100: relaxed; CLOCK_MONOTONIC at the daemon's last tick, every tick_period_ms */
+        uint64_t tick_ns;
         uint64_t reserved1[7];
-        uint64_t
-                publish; /* 0x140: release, last of a frame; VGPU_RING_WORD(serial, slot), 0: no frame yet */
+        /* 0x140: release, last of a frame; VGPU_RING_WORD(serial, slot), 0: no frame yet */
+        uint64_t publish;
         uint64_t reserved2[7];
-        uint32_t
-                wake; /* 0x180: release; +1 after every change of anything below or above but the tick; the futex */
+        /* 0x180: release; +1 after every change of anything below or above but the tick; the futex */
+        uint32_t wake;
         uint32_t reserved3[15];
         struct vgpu_ring_cursor_record cursor;     /* 0x1C0 */
         struct vgpu_ring_geometry_record geometry; /* 0x200 */
         struct vgpu_ring_status_record status;     /* 0x240 */
 };
 
-/* One per slot. Writer: the daemon, inside the slot's seq window; values for reading only after seq was confirmed. */
+/* One per slot. Writer: the daemon, inside the slot's seq window. Nothing in it counts before seq is confirmed. */
 struct vgpu_ring_desc {
-        uint32_t
-                seq; /* odd: being written, or thrown away. relaxed + fence when odd, release when even */
+        /* odd: being written, or thrown away. relaxed + fence when odd, release when even */
+        uint32_t seq;
         uint32_t n_damage; /* rectangles; 0: the whole frame */
-        uint64_t
-                serial; /* this frame's in the ring: +1 per published frame, over all generations of an instance */
+        /* this frame's in the ring: +1 per published frame, over all generations of an instance */
+        uint64_t serial;
         uint64_t frame_id; /* the producer's */
         uint64_t epoch;
         uint32_t run_epoch;

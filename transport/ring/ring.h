@@ -20,7 +20,9 @@ struct ring_config {
         uint32_t slots;      /* VGPU_RING_MIN_SLOTS .. VGPU_RING_MAX_SLOTS */
         uint64_t slot_bytes; /* capacity of a slot, > 0; rounded up to whole pages */
         uint64_t generation; /* from 1; above the ring this one replaces */
-        uint64_t serial;     /* last serial of the ring this one replaces, 0 for the first */
+        uint64_t serial;     /* serial to count on from without @replaces, normally 0 */
+        /* borrowed for the call, NULL for the first: serial, tick and the four records continue from it */
+        const struct ring *replaces;
         uint8_t instance[16];
         uint32_t tick_period_ms; /* > 0 */
 };
@@ -36,8 +38,8 @@ struct ring_frame {
         uint64_t modifier;
         uint32_t flags; /* VGPU_RING_FRAME_* */
         uint64_t timestamp_ns;
-        uint32_t
-                n_damage; /* since the frame published before; 0 or over VGPU_RING_MAX_DAMAGE: whole */
+        /* since the frame published before; 0 or over VGPU_RING_MAX_DAMAGE: whole */
+        uint32_t n_damage;
         struct vgpu_ring_rect damage[VGPU_RING_MAX_DAMAGE];
 };
 
@@ -47,14 +49,14 @@ struct ring_frame {
  * @ret_ring: heap-owned; ring_free()
  *
  * Maps the memfd, then seals SHRINK, GROW, FUTURE_WRITE and SEAL and sets mode 0400. The state is VGPU_RING_ABSENT,
- * there is no frame. Pages of a slot are taken when it is first written.
+ * there is no frame, unless it replaces another ring. Pages of a slot are taken when it is first written.
  *
  * Return: 0, or -EINVAL (config out of range), -ENOMEM, -EMFILE, -ENFILE, or what /proc said when it is not
  * mounted.
  */
 int ring_new(const struct ring_config *config, struct ring **ret_ring);
 
-/* Unmaps and closes; readers that hold it keep what they have. Marks nothing: see ring_close(). NULL is fine. Returns NULL. */
+/* Unmaps and closes; readers keep what they hold. Marks nothing: see ring_close(). NULL is fine. Returns NULL. */
 struct ring *ring_free(struct ring *r);
 
 /* The O_RDONLY descriptor to hand to readers; owned by the ring. */
@@ -62,7 +64,7 @@ int ring_fd(const struct ring *r);
 
 const struct vgpu_ring_identity *ring_identity(const struct ring *r);
 
-/* Serial of the newest frame, counting on from config.serial. */
+/* Serial of the newest frame, counting on from the ring replaced. */
 uint64_t ring_serial(const struct ring *r);
 
 /**

@@ -165,8 +165,8 @@ struct peer_info {
         uid_t uid;
         gid_t gid;
         pid_t pid;
-        const char *
-                name; /* raw bytes from the client, NUL-terminated: escape before showing; "" before HELLO */
+        /* raw bytes from the client, NUL-terminated: escape before showing; "" before HELLO */
+        const char *name;
         bool ready;           /* HELLO taken */
         uint32_t granted;     /* VGPU_WANT_* */
         uint64_t since_ns;    /* accept */
@@ -183,7 +183,7 @@ struct peer_info {
 /* Strings live as long as @p. */
 struct peer_info peer_info(const struct peer *p);
 
-/* Close the client's descriptors and forget it. The caller has stopped polling peer_fd(). NULL is fine. Returns NULL. */
+/* Close and forget a client; the caller has stopped polling peer_fd(). NULL is fine. Returns NULL. */
 struct peer *peer_free(struct peer *p);
 
 #endif /* VGPUD_SERVER_H */

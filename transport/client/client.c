@@ -1,0 +1,274 @@
+/*
+ * client.c - the handle: connect, one descriptor, dispatch, wait, close
+ *
+ * Everything that can make the library act is in one epoll: the socket, the wake pipe and a timer for retries. So a
+ * caller polls one descriptor for the handle's whole life, through every reconnect.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_TIMEOUT_MS 2000
+#define NS_PER_MS          UINT64_C(1000000)
+#define NO_LIMIT           UINT64_MAX
+
+uint64_t monotonic_ns(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000 * NS_PER_MS + (uint64_t)ts.tv_nsec;
+}
+
+static int client_init(struct vgpu_client *c, const char *path, const struct vgpu_client_options *o)
+{
+        int32_t timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : DEFAULT_TIMEOUT_MS;
+        struct epoll_event event = { .events = EPOLLIN };
+
+        c->epoll_fd = c->timer_fd = c->sock = c->wake_fd = -1;
+        c->flags = o->flags;
+        c->timeout_ns = (uint64_t)timeout_ms * NS_PER_MS;
+        snprintf(c->name, sizeof(c->name), "%s", o->name ? o->name : program_invocation_short_name);
+        c->path = strdup(path);
+        if (!c->path)
+                return -ENOMEM;
+        c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (c->epoll_fd < 0)
+                return -errno;
+        c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+        if (c->timer_fd < 0)
+                return -errno;
+        event.data.fd = c->timer_fd;
+        return epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->timer_fd, &event) < 0 ? -errno : 0;
+}
+
+/* Act on the timer. */
+static int take_time(struct vgpu_client *c, uint64_t now_ns)
+{
+        if (c->due_ns == 0 || now_ns < c->due_ns)
+                return 0;
+        switch (c->phase) {
+        case PHASE_OFFLINE:
+                connection_start(c, now_ns);
+                return 0;
+        case PHASE_HELLO:
+                return connection_lose(c, -ETIMEDOUT, now_ns);
+        case PHASE_ONLINE:
+                connection_arm(c, 0);
+                return 0;
+        }
+        return 0;
+}
+
+/* Wait for the first welcome, or for why there is none. A full backlog (-EAGAIN) is only a reason to come again. */
+static int first_welcome(struct vgpu_client *c)
+{
+        uint64_t deadline_ns = monotonic_ns() + c->timeout_ns;
+
+        while (c->phase == PHASE_HELLO || (c->phase == PHASE_OFFLINE && c->last_error == -EAGAIN)) {
+                uint64_t now_ns = monotonic_ns();
+                struct pollfd pfd = { .fd = c->epoll_fd, .events = POLLIN };
+
+                if (now_ns >= deadline_ns)
+                        return -ETIMEDOUT;
+                if (poll(&pfd, 1, (int)((deadline_ns - now_ns) / NS_PER_MS) + 1) < 0 &&
+                        errno != EINTR)
+                        return -errno;
+                take_time(c, monotonic_ns());
+                if (c->phase == PHASE_HELLO)
+                        connection_read(c, monotonic_ns());
+        }
+        return c->phase == PHASE_ONLINE ? 0 : c->last_error;
+}
+
+int vgpu_client_connect(const char *path, const struct vgpu_client_options *options,
+        struct vgpu_client **ret_client, struct vgpu_client_failure *reterr_why)
+{
+        static const struct vgpu_client_options defaults;
+        struct vgpu_client *c = calloc(1, sizeof(*c));
+        bool wait_daemon;
+        int err;
+
+        if (!c)
+                return failure_set(reterr_why, -ENOMEM, path);
+        if (!options)
+                options = &defaults;
+        wait_daemon = options->flags & VGPU_CLIENT_WAIT_DAEMON;
+
+        err = client_init(c, path, options);
+        if (err == 0)
+                err = connection_start(c, monotonic_ns());
+        if ((err == 0 || err == -EAGAIN) && !wait_daemon)
+                err = first_welcome(c);
+        if (err < 0 && wait_daemon && c->due_ns != 0 && err != -ENAMETOOLONG)
+                err = 0;
+        if (err < 0) {
+                failure_set(reterr_why, err, path);
+                if (reterr_why && c->goodbye != VGPU_GOODBYE_NONE) {
+                        reterr_why->goodbye = c->goodbye;
+                        memcpy(reterr_why->text, c->goodbye_text, sizeof(reterr_why->text));
+                }
+                vgpu_client_close(c);
+                return err;
+        }
+        *ret_client = c;
+        return 0;
+}
+
+struct vgpu_client *vgpu_client_close(struct vgpu_client *c)
+{
+        if (!c)
+                return NULL;
+        mapping_close(&c->map);
+        if (c->wake_fd >= 0)
+                close(c->wake_fd);
+        if (c->sock >= 0)
+                close(c->sock);
+        if (c->timer_fd >= 0)
+                close(c->timer_fd);
+        if (c->epoll_fd >= 0)
+                close(c->epoll_fd);
+        free(c->path);
+        free(c);
+        return NULL;
+}
+
+int vgpu_client_fd(const struct vgpu_client *c)
+{
+        return c->epoll_fd;
+}
+
+/* Empty the wake pipe before looking at the ring: a change after that look then leaves a byte to be found. */
+static void drain_wake(struct vgpu_client *c)
+{
+        char bytes[4096];
+        ssize_t n;
+
+        if (c->wake_fd < 0)
+                return;
+        do {
+                n = read(c->wake_fd, bytes, sizeof(bytes));
+        } while (n == (ssize_t)sizeof(bytes));
+        if (n == 0) {
+                /* the daemon's end is closed; the socket will say so too, but must not have to race this one */
+                epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, c->wake_fd, NULL);
+                close(c->wake_fd);
+                c->wake_fd = -1;
+        }
+}
+
+int vgpu_client_dispatch(struct vgpu_client *c)
+{
+        uint64_t now_ns = monotonic_ns();
+        int events = 0;
+
+        if (c->gone_for_good)
+                return c->gone_for_good;
+        events |= take_time(c, now_ns);
+        if (c->phase != PHASE_OFFLINE)
+                events |= connection_read(c, now_ns);
+        drain_wake(c);
+        connection_tell_stats(c, now_ns);
+        events |= ring_events(c, now_ns);
+        if (events == 0 && c->gone_for_good)
+                return c->gone_for_good;
+        return events;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/* How long to sleep: to the end, or until the tick becomes overdue, which nobody announces. */
+static uint64_t nap_ns(const struct vgpu_client *c, uint64_t now_ns, uint64_t end_ns)
+{
+        uint64_t nap = end_ns == NO_LIMIT ? NO_LIMIT : end_ns - now_ns;
+        uint64_t overdue_ns = tick_overdue_ns(c);
+        uint64_t look = overdue_ns > now_ns ? overdue_ns - now_ns + NS_PER_MS
+                                            : c->map.identity.tick_period_ms * NS_PER_MS;
+
+        if (c->map.header && look < nap)
+                nap = look;
+        return nap;
+}
+
+static int nap_in_poll(struct vgpu_client *c, uint64_t nap)
+{
+        struct pollfd pfd = { .fd = c->epoll_fd, .events = POLLIN };
+        struct timespec ts = {
+                .tv_sec = (time_t)(nap / (1000 * NS_PER_MS)),
+                .tv_nsec = (long)(nap % (1000 * NS_PER_MS)),
+        };
+
+        return ppoll(&pfd, 1, nap == NO_LIMIT ? NULL : &ts, NULL) < 0 ? -errno : 0;
+}
+
+/*
+ * The futex is a fast path among friends: any holder of the map can requeue its waiters, and the socket is not in
+ * it. So never longer than a tick period.
+ */
+static int nap_on_futex(struct vgpu_client *c, uint32_t wake, uint64_t nap)
+{
+        uint64_t period = c->map.identity.tick_period_ms * NS_PER_MS;
+        struct timespec ts;
+
+        if (nap > period)
+                nap = period;
+        ts = (struct timespec){
+                .tv_sec = (time_t)(nap / (1000 * NS_PER_MS)),
+                .tv_nsec = (long)(nap % (1000 * NS_PER_MS)),
+        };
+        if (syscall(SYS_futex, &c->map.header->wake, FUTEX_WAIT, wake, &ts, NULL, 0) == 0)
+                return 0;
+        return errno == EAGAIN || errno == ETIMEDOUT ? 0 : -errno;
+}
+
+int vgpu_client_wait(struct vgpu_client *c, int timeout_ms)
+{
+        uint64_t end_ns = NO_LIMIT;
+
+        if (timeout_ms >= 0)
+                end_ns = monotonic_ns() + (uint64_t)timeout_ms * NS_PER_MS;
+        for (;;) {
+                bool by_futex = c->map.header && c->phase == PHASE_ONLINE && c->wake_fd < 0;
+                uint64_t now_ns;
+                uint32_t wake = 0;
+                int got;
+
+                /* loaded before the look: a change after it makes the futex return at once */
+                if (by_futex)
+                        wake = __atomic_load_n(&c->map.header->wake, __ATOMIC_ACQUIRE);
+                got = vgpu_client_dispatch(c);
+                now_ns = monotonic_ns();
+                if (got != 0 || now_ns >= end_ns)
+                        return got;
+
+                if (by_futex)
+                        got = nap_on_futex(c, wake, nap_ns(c, now_ns, end_ns));
+                else
+                        got = nap_in_poll(c, nap_ns(c, now_ns, end_ns));
+                if (got == -EINTR)
+                        return 0;
+                if (got < 0)
+                        return got;
+        }
+}
+
+void vgpu_client_stats(const struct vgpu_client *c, struct vgpu_client_stats *ret)
+{
+        *ret = c->stats;
+}
+
+const char *vgpu_client_goodbye(const struct vgpu_client *c, uint32_t *ret_reason)
+{
+        *ret_reason = c->goodbye;
+        return c->goodbye_text;
+}

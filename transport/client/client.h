@@ -1,0 +1,93 @@
+/*
+ * client.h - what the library's files share (private)
+ */
+#ifndef VGPU_CLIENT_PRIVATE_H
+#define VGPU_CLIENT_PRIVATE_H
+
+#include "mapping.h"
+#include "vgpu_client.h"
+#include "vgpu_protocol.h"
+
+/* What is true in each phase. */
+enum phase {
+        PHASE_OFFLINE, /* no socket; the timer says when to try next, or nothing ever will (gone_for_good) */
+        PHASE_HELLO, /* connected, HELLO sent, WELCOME not here yet; the timer is its deadline */
+        PHASE_ONLINE,
+};
+
+struct vgpu_client {
+        char *path;
+        char name[32];
+        uint32_t flags;
+        uint64_t timeout_ns;
+        int epoll_fd; /* holds the three below; what vgpu_client_fd() returns */
+        int timer_fd;
+        int sock;
+        int wake_fd;
+
+        enum phase phase;
+        int gone_for_good; /* negative errno once there is no use in trying again */
+        uint64_t due_ns;   /* next try in OFFLINE, deadline in HELLO */
+        uint32_t backoff_ms;
+        bool was_online;
+        int last_error; /* of the last attempt that failed */
+        uint32_t goodbye;
+        char goodbye_text[192];
+
+        struct mapping map;
+        uint32_t daemon_pid;
+
+        /* serials already reported as events */
+        struct {
+                uint64_t frame, liveness, cursor, geometry, status;
+                bool overdue;
+        } seen;
+
+        uint64_t copied; /* serial of the last frame copied, 0: none of this instance */
+        struct vgpu_client_stats stats;
+        struct vgpu_client_stats told; /* what the daemon was last sent */
+        uint64_t told_ns;
+
+        _Alignas(uint64_t) uint8_t packet[VGPU_MSG_MAX];
+};
+
+uint64_t monotonic_ns(void);
+
+/* failure.c: fill @why with an errno and what it means here; @why may be NULL. Returns @error. */
+int failure_set(struct vgpu_client_failure *why, int error, const char *path);
+
+/* ---- connection.c ---- */
+
+/* A connected socket, HELLO sent. Return: descriptor, or a negative errno. */
+int connection_open(const char *path, uint32_t wants, const char *name);
+
+/* Start an attempt if none is under way. Return: 0, or a negative errno with the next one scheduled. */
+int connection_start(struct vgpu_client *c, uint64_t now_ns);
+
+/* Take every message that has come. Return: set of events. */
+int connection_read(struct vgpu_client *c, uint64_t now_ns);
+
+/* Close the socket and the wake pipe and schedule what follows. @error: why. Return: set of events. */
+int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns);
+
+/* Tell the daemon about ourselves, at most once a second. */
+void connection_tell_stats(struct vgpu_client *c, uint64_t now_ns);
+
+/* What a daemon's goodbye means to a caller. */
+int goodbye_errno(uint32_t reason);
+
+/* Arm the timer for c->due_ns, or disarm it (0). */
+void connection_arm(struct vgpu_client *c, uint64_t due_ns);
+
+/* ---- snapshot.c ---- */
+
+/* When the tick will be (or became) overdue, CLOCK_MONOTONIC; 0 without a ring. */
+uint64_t tick_overdue_ns(const struct vgpu_client *c);
+
+/* Compare the ring with what was reported. Return: set of events. */
+int ring_events(struct vgpu_client *c, uint64_t now_ns);
+
+/* Does anything still vouch for the newest frame? */
+bool ring_is_stale(const struct vgpu_client *c, uint64_t now_ns);
+
+#endif /* VGPU_CLIENT_PRIVATE_H */

@@ -1,0 +1,327 @@
+/*
+ * connection.c - the socket's side of a client: hello, rings, goodbye, trying again
+ *
+ * Nothing here waits: connecting to a local socket succeeds or fails at once, and the welcome is taken when it
+ * comes. The first retry after a loss follows almost immediately, since a restarted daemon behind a listening
+ * socket that systemd kept is there already; then 10 ms, doubling to 1 s.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "message.h"
+
+#define FIRST_RETRY_MS        1
+#define BACKOFF_MIN_MS        10u
+#define BACKOFF_MAX_MS        1000u
+#define NS_PER_MS             UINT64_C(1000000)
+#define STATS_PERIOD_NS       (1000 * NS_PER_MS)
+#define MESSAGES_PER_DISPATCH 32
+
+void connection_arm(struct vgpu_client *c, uint64_t due_ns)
+{
+        struct itimerspec when = {
+                .it_value = {
+                        .tv_sec = (time_t)(due_ns / (1000 * NS_PER_MS)),
+                        .tv_nsec = (long)(due_ns % (1000 * NS_PER_MS)),
+                },
+        };
+
+        c->due_ns = due_ns;
+        timerfd_settime(c->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void schedule_retry(struct vgpu_client *c, uint64_t now_ns)
+{
+        uint32_t ms = c->backoff_ms == 0 ? FIRST_RETRY_MS : c->backoff_ms;
+
+        c->backoff_ms = c->backoff_ms == 0 ? BACKOFF_MIN_MS : c->backoff_ms * 2;
+        if (c->backoff_ms > BACKOFF_MAX_MS)
+                c->backoff_ms = BACKOFF_MAX_MS;
+        connection_arm(c, now_ns + ms * NS_PER_MS);
+}
+
+/* epoll keeps watching a closed descriptor that was duplicated (a fork, say), so take it out first. */
+static void close_watched(struct vgpu_client *c, int *fd)
+{
+        if (*fd < 0)
+                return;
+        epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, *fd, NULL);
+        close(*fd);
+        *fd = -1;
+}
+
+static int watch(struct vgpu_client *c, int fd)
+{
+        struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+        return epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns)
+{
+        bool was_online = c->phase == PHASE_ONLINE;
+
+        close_watched(c, &c->sock);
+        close_watched(c, &c->wake_fd);
+        c->phase = PHASE_OFFLINE;
+        c->last_error = error;
+        if (error == -EPROTONOSUPPORT)
+                c->gone_for_good = error;
+        else if (c->was_online && (c->flags & VGPU_CLIENT_NO_RECONNECT))
+                c->gone_for_good = -ENOTCONN;
+
+        if (c->gone_for_good)
+                connection_arm(c, 0);
+        else
+                schedule_retry(c, now_ns);
+        return was_online ? VGPU_CLIENT_DISCONNECTED : 0;
+}
+
+int connection_open(const char *path, uint32_t wants, const char *name)
+{
+        struct sockaddr_un addr = { .sun_family = AF_UNIX };
+        struct vgpu_msg_hello hello = {
+                .header = message_header(VGPU_MSG_HELLO, sizeof(hello)),
+                .wants = wants,
+        };
+        size_t len = strlen(path);
+        int fd, err;
+
+        if (len >= sizeof(addr.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(addr.sun_path, path, len + 1);
+        strncpy(hello.name, name, sizeof(hello.name) - 1);
+
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        err = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+        if (err == 0)
+                err = message_send(fd, &hello, sizeof(hello), NULL, 0, NULL, 0);
+        /* refused before HELLO was sent: the goodbye that says why is there to be read */
+        if (err < 0 && err != -EPIPE) {
+                close(fd);
+                return err;
+        }
+        return fd;
+}
+
+int connection_start(struct vgpu_client *c, uint64_t now_ns)
+{
+        uint32_t wants = VGPU_WANT_RING;
+        int fd, err;
+
+        if (!(c->flags & VGPU_CLIENT_NO_WAKE_FD))
+                wants |= VGPU_WANT_WAKE;
+        fd = connection_open(c->path, wants, c->name);
+        err = fd < 0 ? fd : watch(c, fd);
+        if (err < 0) {
+                if (fd >= 0)
+                        close(fd);
+                connection_lose(c, err, now_ns);
+                return err;
+        }
+        c->sock = fd;
+        c->phase = PHASE_HELLO;
+        connection_arm(c, now_ns + c->timeout_ns);
+        return 0;
+}
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+static bool same_instance(const struct vgpu_client *c, const struct mapping *m)
+{
+        return c->map.header && memcmp(c->map.identity.instance, m->identity.instance,
+                                        sizeof(m->identity.instance)) == 0;
+}
+
+/*
+ * Put a new ring in place of the one mapped. The old map stays until here: what the client last saw remains
+ * readable through every gap.
+ */
+static int adopt_ring(struct vgpu_client *c, int fd)
+{
+        struct vgpu_msg_release release = {
+                .header = message_header(VGPU_MSG_RELEASE, sizeof(release)),
+        };
+        struct mapping new;
+        int err = mapping_open(&new, fd);
+        int events = 0;
+
+        if (err < 0)
+                return err;
+        if (same_instance(c, &new)) {
+                if (c->map.identity.generation == new.identity.generation) {
+                        mapping_close(&new);
+                        return 0;
+                }
+                release.generation = c->map.identity.generation;
+        } else {
+                if (c->map.header)
+                        events |= VGPU_CLIENT_INSTANCE;
+                memset(&c->seen, 0, sizeof(c->seen));
+                c->copied = 0;
+        }
+        mapping_close(&c->map);
+        c->map = new;
+        c->stats.generations++;
+        if (release.generation != 0)
+                message_send(c->sock, &release, sizeof(release), NULL, 0, NULL, 0);
+        return events | VGPU_CLIENT_GENERATION;
+}
+
+static int adopt_wake(struct vgpu_client *c, int fd)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                return -EPROTO;
+        return watch(c, fd);
+}
+
+static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
+{
+        const struct vgpu_msg_welcome *msg = (const void *)c->packet;
+        size_t n_want = 0;
+        int events = 0, err;
+
+        if (c->phase != PHASE_HELLO || len < sizeof(*msg))
+                return -EPROTO;
+        n_want += msg->generation != 0;
+        n_want += (msg->granted & VGPU_WANT_WAKE) != 0;
+        if (n_fds != n_want)
+                return -EPROTO;
+
+        if (msg->generation != 0)
+                events = adopt_ring(c, fds[0]);
+        if (events < 0)
+                return events;
+        if (msg->granted & VGPU_WANT_WAKE) {
+                err = adopt_wake(c, fds[n_fds - 1]);
+                if (err < 0)
+                        return err;
+                c->wake_fd = fds[n_fds - 1];
+                fds[n_fds - 1] = -1;
+        }
+        c->daemon_pid = msg->daemon_pid;
+        c->phase = PHASE_ONLINE;
+        c->backoff_ms = 0;
+        /* what is in the ring already rings no bell: let the caller's poll return once for it */
+        connection_arm(c, 1);
+        if (c->was_online)
+                c->stats.reconnects++;
+        c->was_online = true;
+        return events | VGPU_CLIENT_RECONNECTED;
+}
+
+static int on_ring(struct vgpu_client *c, size_t len, const int *fds, size_t n_fds)
+{
+        if (c->phase != PHASE_ONLINE || len < sizeof(struct vgpu_msg_ring) || n_fds != 1)
+                return -EPROTO;
+        return adopt_ring(c, fds[0]);
+}
+
+int goodbye_errno(uint32_t reason)
+{
+        switch (reason) {
+        case VGPU_GOODBYE_VERSION:
+                return -EPROTONOSUPPORT;
+        case VGPU_GOODBYE_FULL:
+                return -EUSERS;
+        case VGPU_GOODBYE_DENIED:
+                return -EACCES;
+        case VGPU_GOODBYE_MALFORMED:
+        case VGPU_GOODBYE_UNSUPPORTED:
+                return -EPROTO;
+        default:
+                return -ECONNREFUSED;
+        }
+}
+
+/* Return: the errno that the reason stands for; the connection is over. */
+static int on_goodbye(struct vgpu_client *c, size_t len)
+{
+        const struct vgpu_msg_goodbye *msg = (const void *)c->packet;
+
+        if (len < sizeof(*msg))
+                return -EPROTO;
+        c->goodbye = msg->reason;
+        memcpy(c->goodbye_text, msg->text, sizeof(c->goodbye_text) - 1);
+        return goodbye_errno(msg->reason);
+}
+
+static int take_message(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
+{
+        const struct vgpu_msg_header *h = (const void *)c->packet;
+
+        switch (message_check(c->packet, len)) {
+        case MESSAGE_OK:
+                break;
+        case MESSAGE_MAJOR:
+                /* a goodbye keeps its shape over all majors, so that it can say why */
+                return h->type == VGPU_MSG_GOODBYE ? on_goodbye(c, len) : -EPROTONOSUPPORT;
+        default:
+                return -EPROTO;
+        }
+        switch (h->type) {
+        case VGPU_MSG_WELCOME:
+                return on_welcome(c, len, fds, n_fds);
+        case VGPU_MSG_RING:
+                return on_ring(c, len, fds, n_fds);
+        case VGPU_MSG_GOODBYE:
+                return on_goodbye(c, len);
+        default:
+                return h->flags & VGPU_MSG_REQUIRED ? -EPROTO : 0;
+        }
+}
+
+int connection_read(struct vgpu_client *c, uint64_t now_ns)
+{
+        int fds[MESSAGE_MAX_FDS], events = 0;
+        size_t n_fds;
+
+        for (int i = 0; i < MESSAGES_PER_DISPATCH && c->phase != PHASE_OFFLINE; i++) {
+                ssize_t n = message_recv(c->sock, c->packet, sizeof(c->packet), fds, &n_fds);
+                int got;
+
+                /* a reset comes ahead of what was still queued: the goodbye, most likely */
+                if (n == -ECONNRESET)
+                        n = message_recv(c->sock, c->packet, sizeof(c->packet), fds, &n_fds);
+                if (n == -EAGAIN)
+                        break;
+                got = n > 0 ? take_message(c, (size_t)n, fds, n_fds)
+                            : (n == 0 ? -ECONNRESET : (int)n);
+                while (n_fds > 0) {
+                        if (fds[--n_fds] >= 0)
+                                close(fds[n_fds]);
+                }
+                events |= got < 0 ? connection_lose(c, got, now_ns) : got;
+        }
+        return events;
+}
+
+void connection_tell_stats(struct vgpu_client *c, uint64_t now_ns)
+{
+        struct vgpu_msg_stats msg = {
+                .header = message_header(VGPU_MSG_STATS, sizeof(msg)),
+                .frames_seen = c->stats.frames,
+                .frames_missed = c->stats.missed,
+                .torn_retries = c->stats.torn_retries,
+        };
+
+        if (c->phase != PHASE_ONLINE || now_ns - c->told_ns < STATS_PERIOD_NS ||
+                memcmp(&c->told, &c->stats, sizeof(c->told)) == 0)
+                return;
+        c->told = c->stats;
+        c->told_ns = now_ns;
+        message_send(c->sock, &msg, sizeof(msg), NULL, 0, NULL, 0);
+}

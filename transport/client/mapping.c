@@ -1,0 +1,131 @@
+/*
+ * mapping.c - one ring, mapped and checked
+ *
+ * The copies under a seqlock are plain loads of memory that another process may be storing to. By the letter of C11
+ * that is a race only between threads of one program; what matters is what compiler and CPU may do: the acquire
+ * load before and the acquire fence after keep the copy between the two looks at seq, the result goes to memory the
+ * compiler cannot confuse with the source, and a copy whose seq moved is thrown away unread.
+ */
+#include "mapping.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define RECORD_TRIES 1024
+#define MAX_TICK_MS  60000u
+
+static bool layout_is_sound(const struct vgpu_ring_identity *id, uint64_t file_bytes)
+{
+        uint64_t descs_end;
+
+        if (id->slot_count == 0 || id->slot_count > VGPU_RING_MAX_SLOTS || id->slot_bytes == 0 ||
+                id->slot_bytes > VGPU_RING_MAX_BYTES || id->total_bytes > VGPU_RING_MAX_BYTES ||
+                id->total_bytes > file_bytes)
+                return false;
+        if (id->desc_offset < sizeof(struct vgpu_ring_header) || id->desc_offset % 8 != 0 ||
+                id->desc_bytes < sizeof(struct vgpu_ring_desc) || id->desc_bytes % 8 != 0)
+                return false;
+        if (id->tick_period_ms == 0 || id->tick_period_ms > MAX_TICK_MS || id->generation == 0)
+                return false;
+
+        descs_end = id->desc_offset + (uint64_t)id->slot_count * id->desc_bytes;
+        return descs_end <= id->slot_offset && id->slot_offset <= id->total_bytes &&
+               id->slot_count * id->slot_bytes <= id->total_bytes - id->slot_offset;
+}
+
+static int check(struct mapping *m)
+{
+        memcpy(&m->identity, &m->header->identity, sizeof(m->identity));
+        if (m->identity.magic != VGPU_RING_MAGIC)
+                return -EPROTO;
+        if (VGPU_RING_MAJOR(m->identity.version) != VGPU_RING_MAJOR(VGPU_RING_VERSION))
+                return -EPROTONOSUPPORT;
+        return layout_is_sound(&m->identity, m->len) ? 0 : -EPROTO;
+}
+
+int mapping_open(struct mapping *m, int fd)
+{
+        int seals = fcntl(fd, F_GET_SEALS);
+        struct mapping new = { 0 };
+        struct stat st;
+        void *map;
+        int err;
+
+        if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) < 0)
+                return -EPROTO;
+        if (st.st_size < (off_t)sizeof(struct vgpu_ring_header) ||
+                (uint64_t)st.st_size > VGPU_RING_MAX_BYTES)
+                return -EPROTO;
+
+        map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (map == MAP_FAILED)
+                return errno == ENOMEM ? -ENOMEM : -EPROTO;
+        new.header = map;
+        new.len = (size_t)st.st_size;
+        err = check(&new);
+        if (err < 0) {
+                mapping_close(&new);
+                return err;
+        }
+        *m = new;
+        return 0;
+}
+
+void mapping_close(struct mapping *m)
+{
+        if (m->header)
+                munmap((void *)m->header, m->len);
+        *m = (struct mapping){ 0 };
+}
+
+const struct vgpu_ring_desc *mapping_desc(const struct mapping *m, uint32_t slot)
+{
+        const uint8_t *base = (const uint8_t *)m->header;
+
+        return (const void *)(base + m->identity.desc_offset +
+                              (size_t)slot * m->identity.desc_bytes);
+}
+
+const uint8_t *mapping_pixels(const struct mapping *m, uint32_t slot)
+{
+        const uint8_t *base = (const uint8_t *)m->header;
+
+        return base + m->identity.slot_offset + slot * m->identity.slot_bytes;
+}
+
+bool mapping_seq_held(const uint32_t *seq, uint32_t at)
+{
+        /* pairs with the publisher's fence after it made seq odd: a copy that saw its stores sees seq moved */
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        return __atomic_load_n(seq, __ATOMIC_RELAXED) == at;
+}
+
+bool mapping_read_record(const uint32_t *seq, const void *src, void *dst, size_t len)
+{
+        for (int i = 0; i < RECORD_TRIES; i++) {
+                uint32_t at = __atomic_load_n(seq, __ATOMIC_ACQUIRE);
+
+                if (at & 1)
+                        continue;
+                memcpy(dst, src, len);
+                if (mapping_seq_held(seq, at))
+                        return true;
+        }
+        return false;
+}
+
+bool mapping_read_desc(
+        const struct mapping *m, uint32_t slot, struct vgpu_ring_desc *ret, uint32_t *ret_seq)
+{
+        const struct vgpu_ring_desc *d = mapping_desc(m, slot);
+        uint32_t at = __atomic_load_n(&d->seq, __ATOMIC_ACQUIRE);
+
+        if (at & 1)
+                return false;
+        memcpy(ret, d, sizeof(*ret));
+        *ret_seq = at;
+        return mapping_seq_held(&d->seq, at);
+}

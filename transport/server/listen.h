@@ -1,0 +1,26 @@
+/*
+ * listen.h - the listening socket and its file
+ */
+#ifndef VGPUD_LISTEN_H
+#define VGPUD_LISTEN_H
+
+#include "server.h"
+
+/* An empty one is { .fd = -1, .lock_fd = -1 }; listener_deinit() takes it in any state. */
+struct listener {
+        int fd;
+        int lock_fd; /* held while the socket file is ours; -1 with a descriptor from outside */
+        char *path;  /* NULL with a descriptor from outside */
+        char *lock_path;
+        bool bound; /* the file at path is the one below */
+        dev_t dev;
+        ino_t ino;
+};
+
+/* As server_new() says. On failure @l is empty again and config->listen_fd still the caller's. */
+int listener_init(
+        struct listener *l, const struct server_config *config, struct server_failure *why);
+
+void listener_deinit(struct listener *l);
+
+#endif /* VGPUD_LISTEN_H */
