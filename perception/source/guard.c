@@ -5,8 +5,8 @@
  * delivered to the thread that faulted. The TLS model is fixed because the default one may allocate at first touch, and the
  * first touch may be the signal handler's.
  *
- * The handler is installed with SA_NODEFER: leaving it by siglongjmp() then leaves the signal mask as it was, and
- * sigsetjmp() needs no system call to save it. A handler that has longjmp()ed out of passing a signal on leaves
+ * The handler is left by siglongjmp(), and puts the interrupted thread's signal mask back itself: so sigsetjmp() need not
+ * save it, which would be a system call in every read. A handler that longjmp()s out of passing a signal on leaves
  * passing_on set: its thread then gets the default action, which is what a second failure deserves.
  */
 #include <assert.h>
@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 #include "guard.h"
 
@@ -51,7 +52,7 @@ static void pass_on(int sig, siginfo_t *info, void *context)
         if (previous.sa_handler == SIG_IGN && info->si_code <= 0)
                 return;
         sigaction(SIGBUS, &fallback, NULL);
-        /* A fault comes again by itself when we return, from the instruction that did it. */
+        /* A fault comes again by itself when we return, from the instruction that did it; what was sent does not. */
         if (info->si_code <= 0)
                 raise(sig);
 }
@@ -63,6 +64,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
         if (self.armed && (info->si_code == BUS_ADRERR || info->si_code == BUS_MCEERR_AR) &&
                 (uintptr_t)info->si_addr - self.begin < self.len) {
                 self.armed = 0;
+                pthread_sigmask(SIG_SETMASK, &((const ucontext_t *)context)->uc_sigmask, NULL);
                 siglongjmp(self.env, 1);
         }
         pass_on(sig, info, context);
@@ -71,8 +73,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 
 int guard_install(void)
 {
-        struct sigaction action = { .sa_sigaction = on_sigbus,
-                .sa_flags = SA_SIGINFO | SA_NODEFER };
+        struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
         struct sigaction current;
         int r = 0;
 

@@ -432,8 +432,7 @@ static void harmless_forms_are_read_as_meant(void **state)
 {
         static const char *const texts[] = {
                 "\xef\xbb\xbf[guest]\r\nram=/a b\r\n\r\n",
-                "\n\n; c\n # indented comment\n\t;x\n   \n[guest] ; guest\nram\t=\t/a b\t; "
-                "comment\n[guest]\n",
+                "; c\n # indented\n\t;x\n   \n\n[guest] ; guest\nram\t=\t/a b\t; c\n[guest]\n",
                 "[guest] # guest\nram = /a b",
                 "[log]\n[guest]\nram = /a b ;\n[log]",
         };

@@ -140,7 +140,7 @@ static void a_newline_in_a_message_forges_no_field(void **state)
 static void as_many_fields_as_promised_arrive(void **state)
 {
         struct journal_field fields[JOURNAL_FIELDS_MAX + 1] = { { 0 } };
-        char names[JOURNAL_FIELDS_MAX][16];
+        char names[JOURNAL_FIELDS_MAX][24];
         const char *entry;
 
         (void)state;
