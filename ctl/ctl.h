@@ -29,8 +29,8 @@ struct command {
         const char *arguments; /* for the usage line */
         const char *summary;   /* one line */
         const char *help;      /* the options, one line each, and what is worth knowing */
-        int (*run)(const struct ctl *ctl, int argc,
-                char **argv); /* argv[0] is the name; returns an exit code */
+        /* argv[0] is the name. Returns an exit code. */
+        int (*run)(const struct ctl *ctl, int argc, char **argv);
 };
 
 int status_run(const struct ctl *ctl, int argc, char **argv);

@@ -24,8 +24,8 @@ struct probe_request {
 
 struct probe_report {
         FILE *lines; /* NULL: no lines */
-        json_object *
-                result; /* {"stages":[],"kernel":null,"processes":0,"candidates":[],"ok":false} and growing */
+        /* {"stages":[],"kernel":null,"processes":0,"candidates":[],"ok":false}, growing */
+        json_object *result;
 };
 
 /* Return: 0, -ENOMEM. */
