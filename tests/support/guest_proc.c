@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define MAX_ARGS 62
+
 static const char *program(void)
 {
         const char *from_environment = getenv("VGPU_GUEST");
@@ -184,18 +186,21 @@ int guest_proc_command(struct guest_proc *g, const char *command)
         return r < 0 ? r : await(g, "ok");
 }
 
-static _Noreturn void become_guest(int in, int out, char *const argv[], const char *path)
+static _Noreturn void become_guest(int in, int out, const char *const args[])
 {
+        const char *argv[MAX_ARGS + 2] = { program() };
+
+        for (size_t i = 0; i < MAX_ARGS && args[i]; i++)
+                argv[i + 1] = args[i];
         dup2(in, STDIN_FILENO);
         dup2(out, STDOUT_FILENO);
-        execv(path, argv);
-        perror(path);
+        execv(argv[0], (char *const *)argv);
+        perror(argv[0]);
         _exit(127);
 }
 
-int guest_proc_spawn(struct guest_proc *g, char *const argv[])
+int guest_proc_spawn(struct guest_proc *g, const char *const args[])
 {
-        const char *path = argv[0] ? argv[0] : program();
         int to[2], from[2];
 
         if (pipe2(to, O_CLOEXEC) < 0)
@@ -208,7 +213,7 @@ int guest_proc_spawn(struct guest_proc *g, char *const argv[])
         signal(SIGPIPE, SIG_IGN); /* a guest that is gone is an answer, not the end of the test */
         g->pid = fork();
         if (g->pid == 0)
-                become_guest(to[0], from[1], argv, path);
+                become_guest(to[0], from[1], args);
         close(to[0]);
         close(from[1]);
         guest_proc_attach(g, to[1], from[0]);

@@ -51,13 +51,14 @@ struct guest_proc {
 /**
  * guest_proc_spawn() - start the simulated guest and wait until it is ready
  * @g: GUEST_PROC_NULL
- * @argv: argv[0] is the program's path, or NULL for the one of this build (VGPU_GUEST in the environment, else the path
- *        compiled in); NULL-terminated
+ * @args: its arguments, without the program's name, NULL-terminated, at most 62
  *
- * Return: 0; -EPROTO when it ended or said something else (g->line holds that), -ETIMEDOUT, another negative errno.
- * guest_proc_stop() is right in every case.
+ * The program is the one of this build, or what VGPU_GUEST in the environment names.
+ *
+ * Return: 0; -EPROTO when it ended before it was ready, -ETIMEDOUT, another negative errno. guest_proc_stop() is right in
+ * every case.
  */
-int guest_proc_spawn(struct guest_proc *g, char *const argv[]);
+int guest_proc_spawn(struct guest_proc *g, const char *const args[]);
 
 /**
  * guest_proc_attach() - speak over descriptors that are already connected
