@@ -97,7 +97,7 @@ static void a_size_that_is_not_whole_pages_is_refused(void **state)
         static const char *const size[] = { "--ram-size", "5000" };
 
         (void)state;
-        assert_ends_at(file_of("odd", 1 << 20), size, "source", "5000");
+        assert_ends_at(file_of("odd", 1 << 20), size, "source", "whole number of pages");
 }
 
 static void zeros_hold_no_kernel(void **state)

@@ -128,7 +128,7 @@ void report_summary(FILE *f, const struct verify *v, uint64_t elapsed_ns)
         if (t->missed_checking)
                 fprintf(f,
                         "%" PRIu64 " were missed because checking a frame took longer (%.1f ms) "
-                                   "than the next one\n",
+                        "than the next one\n",
                         t->missed_checking, (double)t->check_ns / 1e6 / (double)t->frames);
         if (!t->frames)
                 fprintf(f, "no frame came\n");
