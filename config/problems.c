@@ -42,6 +42,11 @@ void config_problems_add(struct config_problems *problems, unsigned line, const 
         va_start(args, fmt);
         vsnprintf(problems->item[at].text, sizeof(problems->item[at].text), fmt, args);
         va_end(args);
+        /* A tab may stand inside a value. */
+        for (char *c = problems->item[at].text; *c != '\0'; c++) {
+                if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                        *c = '?';
+        }
 }
 
 void config_problems_print(FILE *f, const char *path, const struct config_problems *problems)

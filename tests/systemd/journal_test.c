@@ -294,6 +294,41 @@ static void each_event_has_a_valid_identity_of_its_own(void **state)
         }
 }
 
+/* Return: the number of the event whose entry the catalog's line begins, or -1. */
+static int event_of_entry(const char *line)
+{
+        for (int i = 0; i < JOURNAL_N_EVENTS; i++) {
+                if (strncmp(line + 3, journal_event_info((enum journal_event)i)->message_id, 32) ==
+                        0)
+                        return i;
+        }
+        return -1;
+}
+
+static void each_event_is_explained_in_the_catalog_once(void **state)
+{
+        unsigned n_entries[JOURNAL_N_EVENTS] = { 0 };
+        FILE *f = fopen(CATALOG, "re");
+        char line[512];
+
+        (void)state;
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f) != NULL) {
+                int event;
+
+                if (strncmp(line, "-- ", 3) != 0)
+                        continue;
+                event = event_of_entry(line);
+                assert_in_range(event, 0, JOURNAL_N_EVENTS - 1);
+                n_entries[event]++;
+                assert_non_null(fgets(line, sizeof(line), f));
+                assert_memory_equal(line, "Subject: ", 9);
+        }
+        fclose(f);
+        for (int i = 0; i < JOURNAL_N_EVENTS; i++)
+                assert_int_equal(n_entries[i], 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -310,6 +345,7 @@ int main(void)
                 cmocka_unit_test(any_bytes_become_printable_and_fit),
                 cmocka_unit_test(every_escape_is_printable_in_every_room),
                 cmocka_unit_test(each_event_has_a_valid_identity_of_its_own),
+                cmocka_unit_test(each_event_is_explained_in_the_catalog_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
