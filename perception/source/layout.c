@@ -20,7 +20,7 @@ static const struct {
 } machines[VGPU_N_MACHINES] = {
         [VGPU_MACHINE_Q35] = { "q35", 0xb0000000, 0x80000000 },
         [VGPU_MACHINE_PC] = { "pc", 0xe0000000, 0xc0000000 },
-        [VGPU_MACHINE_MICROVM] = { "microvm", 0xc0000000 + GVA_PAGE_BYTES, 0xc0000000 },
+        [VGPU_MACHINE_MICROVM] = { "microvm", 0xc0000000, 0xc0000000 },
         [VGPU_MACHINE_FLAT] = { "flat", 0, 0 },
 };
 
