@@ -125,10 +125,11 @@ static int milliseconds_until(uint64_t deadline_ns, uint64_t now_ns)
         return (int)(latency_between(now_ns, deadline_ns) / 1000000 + 1);
 }
 
-/* Return: 0 when it was to end, or what the library refused to go on with. */
-static int follow(struct watch *w, uint64_t end_ns)
+/* @ms: 0: until a signal. Return: 0 when it was to end, or what the library refused to go on with. */
+static int follow(struct watch *w, uint64_t ms)
 {
         uint64_t now_ns = latency_now(), print_ns = now_ns + w->period_ns;
+        uint64_t end_ns = ms ? now_ns + ms * 1000000 : UINT64_MAX;
         int events;
 
         w->period_began_ns = now_ns;
@@ -143,13 +144,13 @@ static int follow(struct watch *w, uint64_t end_ns)
                 now_ns = latency_now();
                 if (now_ns >= print_ns) {
                         print(w, now_ns);
-                        print_ns = now_ns + w->period_ns;
+                        print_ns += w->period_ns;
                 }
         }
         return 0;
 }
 
-static int watch(const char *path, uint64_t end_ns)
+static int watch(const char *path, uint64_t ms)
 {
         struct vgpu_client_options options = { .name = "vgpuctl watch" };
         struct vgpu_client_failure why = { 0 };
@@ -160,7 +161,7 @@ static int watch(const char *path, uint64_t end_ns)
                 return ctl_connect_failed(path, &why);
         w.period_ns = w.terminal ? TERMINAL_PERIOD_NS : PLAIN_PERIOD_NS;
         catch_signals();
-        r = follow(&w, end_ns);
+        r = follow(&w, ms);
         if (w.terminal)
                 putchar('\n');
         vgpu_client_close(w.client);
@@ -173,7 +174,7 @@ int watch_run(const struct ctl *ctl, int argc, char **argv)
 {
         static const struct option options[] = { { "seconds", required_argument, NULL, 's' },
                 { 0 } };
-        uint64_t ms = 0, end_ns = UINT64_MAX;
+        uint64_t ms = 0;
         char buf[256];
         const char *path;
         int c;
@@ -181,12 +182,11 @@ int watch_run(const struct ctl *ctl, int argc, char **argv)
         while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 if (c != 's')
                         return ctl_bad_option(argv, c);
-                if (text_to_ms(optarg, &ms) < 0)
+                if (text_to_ms(optarg, &ms) < 0 || ms == 0)
                         return ctl_usage(argv[0], "'%s' is no number of seconds", optarg);
-                end_ns = latency_now() + ms * 1000000;
         }
         if (optind < argc)
                 return ctl_usage(argv[0], "what is '%s'?", argv[optind]);
         path = ctl_socket(ctl, buf, sizeof buf);
-        return path ? watch(path, end_ns) : CTL_FAILED;
+        return path ? watch(path, ms) : CTL_FAILED;
 }
