@@ -22,7 +22,7 @@ static void log_lost(const struct guest *g)
         journal_event(EVENT_PRODUCER_LOST, LOG_NOTICE,
                 JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", g->n_epochs),
                         JOURNAL_U64("VGPU_PID", producer->proc.pid)),
-                "Producer '%s' (pid %u) is gone, searching again",
+                "Producer '%s' (pid %u) or its region is gone, searching again",
                 producer_name(g, name, sizeof(name)), producer->proc.pid);
 }
 

@@ -16,13 +16,13 @@
 
 void rig_guest_simulated(struct rig *rig, const char *const *more)
 {
-        char *argv[MAX_WORDS] = { NULL, "--memfd" };
-        size_t n = 2;
+        const char *args[MAX_WORDS] = { "--memfd" };
+        size_t n = 1;
         int r;
 
         while (more && *more && n < MAX_WORDS - 1)
-                argv[n++] = (char *)*more++;
-        r = guest_proc_spawn(&rig->guest, argv);
+                args[n++] = *more++;
+        r = guest_proc_spawn(&rig->guest, args);
         if (r < 0)
                 fail_msg("the simulated guest did not start: %s (%s)", strerror(-r),
                         rig->guest.line);
