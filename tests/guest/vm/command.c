@@ -46,8 +46,11 @@ static void put_facts(struct text *t, const struct command_context *c)
         text_str(t, format_name(d->mode.format));
         text_str(t, " run_epoch=");
         text_dec(t, d->alive ? d->producer.run_epoch : 0);
-        text_str(t, " boot=");
-        text_dec(t, c->boot);
+        text_str(t, " boot_id=");
+        text_dec(t, m->cfg.boot_id);
+        put_fact(t, " region_bytes=", m->region.bytes);
+        text_str(t, " state=");
+        text_str(t, !d->alive ? "dead" : d->hung ? "hung" : "running");
         text_str(t, " frames=");
         text_dec(t, d->n_frames);
         text_str(t, " millifps=");
@@ -120,16 +123,21 @@ static const char *run_mode(struct desktop *d, char *arguments)
         if (*format && !(mode.format = format_of(format)))
                 return "unknown format";
         if (!mode_parse(size, &mode))
-                return "mode is WxH@FPS and must fit a slot";
+                return "usage: mode WIDTHxHEIGHT@FPS [FORMAT]";
         return desktop_set_mode(d, &mode) ? NULL : d->machine->error;
 }
 
 static const char *run_cursor(struct desktop *d, char *arguments)
 {
+        const char *first = text_word(&arguments);
         int32_t x, y;
 
-        if (!text_integer(text_word(&arguments), &x) || !text_integer(text_word(&arguments), &y))
-                return "cursor needs X Y";
+        if (text_equal(first, "auto")) {
+                d->cursor_fixed = d->cursor_hidden = false;
+                return NULL;
+        }
+        if (!text_integer(first, &x) || !text_integer(text_word(&arguments), &y))
+                return "usage: cursor X Y | cursor auto";
         d->cursor_fixed = true;
         d->cursor_hidden = false;
         d->cursor_x = x;
@@ -159,8 +167,8 @@ static const struct command commands[] = {
         { "stop-heartbeat", true, run_stop_heartbeat },
         { "start-heartbeat", true, run_start_heartbeat },
         { "mode", false, run_mode },
-        { "cursor", true, run_cursor },
-        { "hide-cursor", true, run_hide_cursor },
+        { "cursor", false, run_cursor },
+        { "hide-cursor", false, run_hide_cursor },
         { "pause", false, run_hosts },
         { "resume", false, run_hosts },
         { "reboot", false, run_hosts },

@@ -1,8 +1,8 @@
 /*
  * desktop.c - the producer process and its frames
  *
- * Heartbeats come from the timer interrupt and everything else from the main loop. The two share nothing but the flags:
- * vgpu_producer_heartbeat() writes one word that nobody else writes.
+ * Heartbeats come from the timer interrupt and everything else from the main loop. The two share nothing but the
+ * flags: vgpu_producer_heartbeat() writes one word that nobody else writes.
  */
 #include "desktop.h"
 
@@ -77,6 +77,7 @@ bool desktop_start(struct desktop *d)
         d->hung = false;
         d->paused = false;
         d->target_fps = 0;
+        d->full_frame_req = d->full_frame_ack = 0;
         d->n_frames = 0;
         d->second_began_ns = clock_ns();
         d->second_frames = 0;
@@ -105,13 +106,16 @@ bool desktop_set_mode(struct desktop *d, const struct mode *mode)
         if (!d->alive)
                 return true;
         if (slot_stride(mode) <= old.slot_stride) {
+                (void)vgpu_producer_break_run(&d->producer);
                 report_display(d);
+                d->next_frame_ns = clock_ns();
                 return true;
         }
         d->alive = false;
         vgpu_producer_retire(&d->producer);
         cpu_set_cr3(d->machine->kcr3);
-        if (!machine_remap_region(d->machine, bytes) || !publish(d, old.run_epoch, old.frame_id)) {
+        if (!machine_remap_region(d->machine, bytes) ||
+                !publish(d, old.run_epoch + 1, old.frame_id)) {
                 desktop_kill(d);
                 return false;
         }
@@ -144,8 +148,8 @@ static void obey_control(struct desktop *d)
         vgpu_producer_set_status(&d->producer, d->paused ? VGPU_ST_PAUSED : VGPU_ST_RUNNING, 0);
         vgpu_producer_set_applied_fps(&d->producer, current_fps(d));
         vgpu_producer_ack_control(&d->producer, intent.ctrl_gen);
-        /* Every frame is a whole frame here, so the next one honours the request, and a paused desktop has no news. */
-        vgpu_producer_ack_full_frame(&d->producer, intent.full_frame_req);
+        d->full_frame_req = intent.full_frame_req;
+        d->next_frame_ns = clock_ns();
 }
 
 /* Along a triangle wave in each direction, so the cursor meets every part of the picture. */
@@ -205,6 +209,11 @@ static void draw(struct desktop *d)
                 d->machine->producer->pid);
         (void)vgpu_producer_end_frame(&d->producer, &frame);
         report_cursor(d, frame_id);
+        /* Every frame is a whole one here. */
+        if (d->full_frame_ack != d->full_frame_req) {
+                d->full_frame_ack = d->full_frame_req;
+                vgpu_producer_ack_full_frame(&d->producer, d->full_frame_ack);
+        }
         measure(d, clock_ns());
 }
 

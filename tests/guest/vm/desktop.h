@@ -19,11 +19,13 @@ struct desktop {
         struct mode mode;
         uint32_t n_slots;
         struct vgpu_producer producer;
-        volatile bool alive; /* a region is published and the CPU is in its process */
-        volatile bool hung;  /* alive, but neither beats nor draws */
-        bool paused;         /* by the control block */
-        uint32_t target_fps; /* by the control block; 0: the mode's */
-        bool cursor_fixed;   /* at cursor_x, cursor_y: it no longer moves by itself */
+        volatile bool alive;     /* a region is published and the CPU is in its process */
+        volatile bool hung;      /* alive, but neither beats nor draws */
+        bool paused;             /* by the control block */
+        uint32_t target_fps;     /* by the control block; 0: the mode's */
+        uint32_t full_frame_req; /* by the control block */
+        uint32_t full_frame_ack;
+        bool cursor_fixed; /* at cursor_x, cursor_y: it no longer moves by itself */
         bool cursor_hidden;
         int32_t cursor_x, cursor_y;
         volatile uint64_t next_beat_ns;
@@ -37,13 +39,14 @@ struct desktop {
 /** desktop_start() - start a producer process and publish its region; false when the machine has no room */
 bool desktop_start(struct desktop *d);
 
-/** desktop_kill() - end the producer without a word to its readers, and let others use its pages; nothing if there is none */
+/** desktop_kill() - end the producer without a word to its readers and let others use its pages; fine without one */
 void desktop_kill(struct desktop *d);
 
 /**
  * desktop_set_mode() - draw in another mode from the next frame on
  *
- * A mode that does not fit the slots retires the region and publishes a larger one in the same process.
+ * A mode that does not fit the slots retires the region and publishes a larger one in the same process. Either is a
+ * session break: frames belong to the next run_epoch.
  *
  * Return: false when the machine has no room; the producer is then gone.
  */
@@ -52,7 +55,7 @@ bool desktop_set_mode(struct desktop *d, const struct mode *mode);
 /** desktop_break_run() - a session break; return: the new run_epoch. There must be a producer. */
 uint32_t desktop_break_run(struct desktop *d);
 
-/** desktop_tick() - the part that never waits for a frame to be drawn: heartbeats. Called from the timer interrupt. */
+/** desktop_tick() - heartbeats, which never wait for a frame to be drawn: called from the timer interrupt */
 void desktop_tick(struct desktop *d, uint64_t now_ns);
 
 /**

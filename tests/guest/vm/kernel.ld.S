@@ -1,6 +1,6 @@
 /*
- * The guest kernel's image: the 32-bit entry and its data where they are loaded, everything else linked at its place in
- * the direct map. Physical addresses (AT) are what QEMU's loader goes by.
+ * The guest kernel's image: the 32-bit entry and its data where they are loaded, everything else linked at its
+ * place in the direct map. Physical addresses (AT) are what QEMU's loader goes by.
  */
 #include "layout.h"
 

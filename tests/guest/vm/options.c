@@ -142,7 +142,7 @@ const char *options_parse(char *line, struct options *ret_options)
                 .build = 19045,
                 .n_processes = 48,
                 .n_slots = 3,
-                .paging = MACHINE_CONTIGUOUS,
+                .paging = MACHINE_SCATTER,
                 .place = PAGES_BOTH,
         };
         const char *mode = "1280x720@30";

@@ -30,7 +30,7 @@ struct options {
 };
 
 /**
- * options_parse() - read `mode=WxH@FPS format=F build=N pages=scatter|large|contiguous place=low|high|both slots=N
+ * options_parse() - read `mode=WxH@FPS format=F build=N pages=scatter|contiguous|large place=low|high|both slots=N
  * processes=N seed=N no-producer`, in any order, each with a default
  * @line: taken apart in place
  *

@@ -23,7 +23,7 @@ void serial_put_hex(uint64_t value);
  * serial_line() - the next complete line, if one has come
  * @ret_line: the line without its end, terminated; valid until the next call
  *
- * Never waits. A line longer than the buffer is cut there, so it reaches the command parser and is refused as unknown.
+ * Never waits. A line longer than the buffer is cut there, so it reaches the command parser and is refused.
  *
  * Return: 1 with a line, 0 without.
  */

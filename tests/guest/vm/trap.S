@@ -1,8 +1,9 @@
 /*
  * trap.S - one stub for each vector
  *
- * Exceptions end in trap_report(), which never returns. The timer interrupts code that is free to use SSE and calls code
- * that is, so its stub keeps the whole FPU image beside the registers the C calling convention lets a callee spoil.
+ * Exceptions end in trap_report(), which never returns. The timer interrupts code that is free to use SSE and calls
+ * code that is, so its stub keeps the whole FPU image beside the registers the C calling convention lets a callee
+ * spoil.
  */
 #include "layout.h"
 
@@ -13,7 +14,8 @@ trap_stubs:
         .set vector, 0
         .rept VM_N_VECTORS
         .balign 16
-        .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
+        .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || \
+            (vector == 29) || (vector == 30)
         .else
         pushq $0 /* where these vectors push an error code */
         .endif

@@ -7,8 +7,9 @@
 /**
  * trap_init() - load the descriptor tables and mask both PICs but the timer's line
  *
- * From here on an exception, whatever the state of the stack, prints `panic` with its vector, error code, rip, rsp, cr2
- * and cr3 on the serial line and halts: never a silent triple fault. Interrupts stay off; cpu_irq_on() is the caller's.
+ * From here on an exception, whatever the state of the stack, prints `panic` with its vector, error code, rip, rsp,
+ * cr2 and cr3 on the serial line and halts: never a silent triple fault. Interrupts stay off; cpu_irq_on() is the
+ * caller's.
  */
 void trap_init(void);
 

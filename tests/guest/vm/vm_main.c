@@ -14,11 +14,14 @@
 #include "desktop.h"
 #include "layout.h"
 #include "machine.h"
+#include "memory.h"
 #include "options.h"
 #include "ram.h"
 #include "serial.h"
 #include "text.h"
 #include "trap.h"
+
+#define LOW_RAM UINT64_C(0x1000000)
 
 /* The assembler's way in. */
 __attribute__((noreturn)) void vm_main(uint64_t start_info);
@@ -41,33 +44,49 @@ static void tick(uint64_t now_ns)
         desktop_tick(&desktop, now_ns);
 }
 
-/* What the builder may have: all RAM but this image and its page bitmap. Return: the bitmap. */
+static void give(uint64_t from, uint64_t to)
+{
+        if (from >= to)
+                return;
+        if (phys.n_extents == PHYS_MAX_EXTENTS)
+                trap_panic("more pieces of RAM than the builder has room for");
+        phys.extents[phys.n_extents++] = (struct phys_extent){ from, to - from };
+}
+
+/* What the builder may have: all RAM but this image and the builder's own page bitmap. Return: the bitmap. */
 static void *give_memory(void)
 {
-        void *storage = ram_at(ram.free_from);
-        uint64_t free_from = ram.free_from;
+        const uint64_t first = VM_IMAGE_PHYS;
+        uint64_t bitmap_bytes = ram.total / PAGE_BYTES / 8 + PAGE_BYTES;
+        uint64_t end = (ram.free_from + bitmap_bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 
-        phys = (struct phys){ .at = at };
+        phys.at = at;
         for (unsigned int i = 0; i < ram.n_extents; i++) {
-                phys.extents[i] = (struct phys_extent){ ram.extent[i].gpa, ram.extent[i].len };
-                phys.n_extents++;
-        }
-        free_from += (pages_storage_bytes(&phys) + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-        for (size_t i = 0; i < phys.n_extents; i++) {
-                struct phys_extent *extent = &phys.extents[i];
+                uint64_t from = ram.extent[i].gpa, to = from + ram.extent[i].len;
 
-                if (extent->gpa > VM_IMAGE_PHYS || extent->gpa + extent->len <= free_from)
-                        continue;
-                if (extent->gpa + extent->len > VM_IMAGE_PHYS) {
-                        extent->len -= free_from - extent->gpa;
-                        extent->gpa = free_from;
-                }
+                give(from, to < first ? to : first);
+                give(from > end ? from : end, to);
         }
-        return storage;
+        if (pages_storage_bytes(&phys) > bitmap_bytes)
+                trap_panic("more RAM than QEMU was given");
+        return ram_at(ram.free_from);
+}
+
+/* A reset leaves RAM as it was; what firmware and a loader write over is gone, the old life's start block with it. */
+static void clear_low_ram(void)
+{
+        for (size_t i = 0; i < phys.n_extents; i++) {
+                uint64_t from = phys.extents[i].gpa, to = from + phys.extents[i].len;
+
+                to = to < LOW_RAM ? to : LOW_RAM;
+                if (from < to)
+                        memset(ram_at(from), 0, to - from);
+        }
 }
 
 static void build(uint32_t boot)
 {
+        void *storage = give_memory();
         struct machine_config cfg = {
                 .build = options.build,
                 .n_processes = options.n_processes,
@@ -79,7 +98,8 @@ static void build(uint32_t boot)
                 .n_foreign = 1,
         };
 
-        machine_init(&machine, &phys, give_memory());
+        clear_low_ram();
+        machine_init(&machine, &phys, storage);
         if (!machine_boot(&machine, &cfg))
                 trap_panic(machine.error);
         cpu_set_cr3(machine.kcr3);
@@ -100,6 +120,7 @@ void vm_main(uint64_t start_info)
         serial_init();
         trap_init();
         ram_init(&ram, start_info);
+        context.ram_total = ram.total;
         bad = options_parse(ram.command_line, &options);
         if (bad) {
                 serial_puts("error option ");
@@ -108,10 +129,8 @@ void vm_main(uint64_t start_info)
         }
         if (!options.seeded)
                 options.seed = cpu_tsc();
-        context.boot = cmos_count_boot();
-        context.ram_total = ram.total;
         clock_init(tick);
-        build(context.boot);
+        build(cmos_count_boot());
         cpu_irq_on();
         command_ready(&context);
 
