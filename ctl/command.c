@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
 #include "vgpu_client.h"
 
 static const struct command commands[] = {
@@ -163,27 +164,33 @@ const char *ctl_socket(const struct ctl *ctl, char *buf, size_t cap)
         return path;
 }
 
-/* The library knows what happened; what to do next is for this program's users. */
-int ctl_connect_failed(const char *path, const struct vgpu_client_failure *why)
+/*
+ * The library says what happened in a sentence; what to do next is for this program's users. The sentence may be what the other end of the
+ * socket sent, so it is escaped like everything from outside.
+ */
+int ctl_connect_failed(const struct vgpu_client_failure *why)
 {
         static const struct {
                 int error;
                 const char *next;
         } advice[] = {
-                { ENOENT, "; is the daemon running, and is the path right?" },
-                { ECONNREFUSED, "; its daemon has ended, start it again" },
-                { EACCES, "; join the group that owns the socket, or run as root" },
-                { EUSERS, "; close another client, or raise max_clients" },
-                { ETIMEDOUT, "; the daemon's journal may say why" },
-                { EPROTO, "; is this the socket of a vgpud?" },
-                { EPROTONOSUPPORT, "; install vgpuctl and vgpud of the same version" },
+                { ENOENT, " Start it (systemctl start vgpud@NAME), or name its socket with "
+                          "--socket." },
+                { ECONNREFUSED, " Its journal may say why (journalctl -u 'vgpud@*')." },
+                { ECONNRESET, " Its journal may say why (journalctl -u 'vgpud@*')." },
+                { ETIMEDOUT, " Its journal may say why (journalctl -u 'vgpud@*')." },
+                { EUSERS, " Close another client, or raise max_clients." },
+                { EPROTO, " Name the right socket with --socket." },
+                { EPROTOTYPE, " Name the right socket with --socket." },
+                { EPROTONOSUPPORT, " Install vgpuctl and vgpud of one version." },
         };
         const char *next = "";
+        char text[4 * sizeof why->text];
 
         for (size_t i = 0; i < sizeof advice / sizeof advice[0]; i++)
                 if (advice[i].error == -why->error)
                         next = advice[i].next;
-        return ctl_fail("'%s': %s%s", path, why->text, next);
+        return ctl_fail("%s%s", text_escape(text, sizeof text, why->text, sizeof why->text), next);
 }
 
 static bool wants_help(int argc, char **argv)

@@ -86,13 +86,13 @@ static void format_line(struct watch *w, uint64_t now_ns, char *buf, size_t cap)
                 text_escape(fourcc, sizeof fourcc, (const char *)&w->frame.fourcc,
                         sizeof w->frame.fourcc);
                 snprintf(buf, cap,
-                        "%-10s %ux%u %s  %5.1f fps  latency p50 %.3f ms p99 %.3f ms  missed "
-                        "%" PRIu64,
+                        "%-10s %ux%u %s  %5.1f fps  missed %" PRIu64
+                        "  latency p50 %.3f ms p99 %.3f ms",
                         vgpu_client_state_name(state.stream.state), w->frame.width, w->frame.height,
                         w->last_serial ? fourcc : "-",
-                        seconds > 0 ? (double)w->n_period / seconds : 0.0,
+                        seconds > 0 ? (double)w->n_period / seconds : 0.0, w->n_missed,
                         (double)latency_quantile(&w->latency, 0.5) / 1e6,
-                        (double)latency_quantile(&w->latency, 0.99) / 1e6, w->n_missed);
+                        (double)latency_quantile(&w->latency, 0.99) / 1e6);
         }
 }
 
@@ -158,7 +158,7 @@ static int watch(const char *path, uint64_t ms)
         int r = vgpu_client_connect(path, &options, &w.client, &why);
 
         if (r < 0)
-                return ctl_connect_failed(path, &why);
+                return ctl_connect_failed(&why);
         w.period_ns = w.terminal ? TERMINAL_PERIOD_NS : PLAIN_PERIOD_NS;
         catch_signals();
         r = follow(&w, ms);

@@ -159,7 +159,7 @@ static int run(const struct options *o)
         int r = vgpu_client_connect(o->socket, &options, &v.client, &why), verdict;
 
         if (r < 0) {
-                fprintf(stderr, "vgpu-verify: '%s': %s\n", o->socket, why.text);
+                fprintf(stderr, "vgpu-verify: %s\n", why.text);
                 return EXIT_FAILED;
         }
         catch_signals();

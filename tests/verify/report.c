@@ -127,8 +127,9 @@ void report_summary(FILE *f, const struct verify *v, uint64_t elapsed_ns)
                         stats.generations);
         if (t->missed_checking)
                 fprintf(f,
-                        "%" PRIu64 " were missed because checking a frame took longer (%.1f ms) "
-                        "than the next one\n",
+                        "%" PRIu64 " of the missed came while a frame was checked (%.1f ms each): "
+                        "the newest wins, "
+                        "and this check is slower than the stream\n",
                         t->missed_checking, (double)t->check_ns / 1e6 / (double)t->frames);
         if (!t->frames)
                 fprintf(f, "no frame came\n");
