@@ -77,6 +77,16 @@ static void take_candidates(struct guest *g, const struct scan *scan)
         guest_post(g, g->n_candidates ? GUEST_EV_CANDIDATES : GUEST_EV_NO_CANDIDATES);
 }
 
+static void explain_attach(struct guest *g, const struct win32_failure *why)
+{
+        /* Past the first stage something Windows-like was there, and the layout is the likeliest thing to be wrong. */
+        const char *hint =
+                why->stage > WIN32_STAGE_KCR3 ? "; check [guest] machine and ram_size" : "";
+
+        guest_set_reason(g, "No Windows kernel found: %s%s%s%s%s", win32_reason_text(why->reason),
+                why->detail[0] ? " (" : "", why->detail, why->detail[0] ? ")" : "", hint);
+}
+
 static void attach_returned(struct guest *g, struct scan *scan)
 {
         if (scan->opened) {
@@ -85,9 +95,7 @@ static void attach_returned(struct guest *g, struct scan *scan)
                 guest_post(g, GUEST_EV_ATTACHED);
                 return;
         }
-        guest_set_reason(g, "No Windows kernel found: %s%s%s%s",
-                win32_reason_text(scan->why.reason), scan->why.detail[0] ? " (" : "",
-                scan->why.detail, scan->why.detail[0] ? ")" : "");
+        explain_attach(g, &scan->why);
         guest_post(g, GUEST_EV_ATTACH_FAILED);
 }
 

@@ -51,6 +51,7 @@ enum win32_reason {
         WIN32_SYSTEM_MISSHAPEN,    /* pid 4, the name or a neighbour's link is not there */
         WIN32_NO_SHARED_DATA,      /* KUSER_SHARED_DATA unreadable */
         WIN32_PROCESS_LIST_BROKEN, /* the list does not hold together after retries */
+        WIN32_LAYOUT_WRONG,        /* page-table roots are not where the memory layout puts RAM */
         WIN32_OUT_OF_MEMORY,
         WIN32_CANCELED,
 };

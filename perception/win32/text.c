@@ -50,6 +50,8 @@ const char *win32_reason_text(enum win32_reason reason)
                 return "KUSER_SHARED_DATA cannot be read";
         case WIN32_PROCESS_LIST_BROKEN:
                 return "the process list does not hold together";
+        case WIN32_LAYOUT_WRONG:
+                return "page tables are not where this machine type puts RAM";
         case WIN32_OUT_OF_MEMORY:
                 return "out of memory";
         case WIN32_CANCELED:

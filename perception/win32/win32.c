@@ -12,6 +12,7 @@
 #include "kernel.h"
 #include "offsets.h"
 #include "process.h"
+#include "roots.h"
 #include "shared.h"
 #include "../memmodel/walk.h"
 
@@ -181,16 +182,35 @@ static int learn_offsets(
         return r;
 }
 
-static int check_processes(struct vmie_win32 *v, struct win32_failure *why)
+static int check_list(struct vmie_win32 *v, process *list, struct win32_failure *why)
 {
         size_t total;
         int r;
 
-        why->stage = WIN32_STAGE_PROCESSES;
-        r = proc_list(v, NULL, 0, &total);
+        r = proc_list(v, list, PROCESS_LIST_MAX, &total);
         if (r < 0)
                 return failed(v, why, WIN32_PROCESS_LIST_BROKEN, v->info.system_eprocess, r);
-        return 0;
+        if (total > PROCESS_LIST_MAX)
+                total = PROCESS_LIST_MAX;
+        r = roots_check(v->m, v->info.kcr3, list, total, why);
+        if (r == -EBADMSG)
+                return refused(why, WIN32_LAYOUT_WRONG, why->address);
+        return r < 0 ? failed(v, why, WIN32_PROCESS_LIST_BROKEN, v->info.kcr3, r) : 0;
+}
+
+static int check_processes(struct vmie_win32 *v, struct win32_failure *why)
+{
+        process *list = calloc(PROCESS_LIST_MAX, sizeof(*list));
+        int r;
+
+        why->stage = WIN32_STAGE_PROCESSES;
+        if (!list) {
+                why->reason = WIN32_OUT_OF_MEMORY;
+                return -ENOMEM;
+        }
+        r = check_list(v, list, why);
+        free(list);
+        return r;
 }
 
 static int open_root(struct vmie_win32 *v, uint64_t kcr3, uint64_t entry, struct win32_failure *why)
