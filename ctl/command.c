@@ -165,8 +165,8 @@ const char *ctl_socket(const struct ctl *ctl, char *buf, size_t cap)
 }
 
 /*
- * The library says what happened in a sentence; what to do next is for this program's users. The sentence may be what the other end of the
- * socket sent, so it is escaped like everything from outside.
+ * The library says what happened in a sentence; what to do next is for this program's users. The sentence may
+ * be what the other end of the socket sent, so it is escaped like everything from outside.
  */
 int ctl_connect_failed(const struct vgpu_client_failure *why)
 {
@@ -214,8 +214,8 @@ static int dispatch(const struct ctl *ctl, int argc, char **argv)
                 return ctl_usage(NULL, "unknown command '%s'", argv[0]);
         if (wants_help(argc, argv))
                 return help_on(c);
-        optind =
-                0; /* getopt's own state must not be carried over from the options in front of the command */
+        /* getopt's own state must not be carried over from the options in front of the command. */
+        optind = 0;
         return c->run(ctl, argc, argv);
 }
 

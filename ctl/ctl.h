@@ -1,8 +1,8 @@
 /*
  * ctl.h - what every command of vgpuctl is given and how it says that something went wrong
  *
- * One table (command.c) drives dispatch, help and usage errors. A command prints its result on stdout and everything else on
- * stderr as `vgpuctl: what failed; what to do next`, so that stdout can be piped.
+ * One table (command.c) drives dispatch, help and usage errors. A command prints its result on stdout and
+ * everything else on stderr as `vgpuctl: what failed; what to do next`, so that stdout can be piped.
  */
 #ifndef CTL_H
 #define CTL_H
@@ -51,7 +51,10 @@ int ctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same for a wrong command line, with where to read more; @command may be NULL. Return: CTL_USAGE. */
 int ctl_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* For what getopt_long() refused: @c is '?' or ':'. Needs opterr = 0 and an option string that begins with "+:" or ":". */
+/*
+ * For what getopt_long() refused: @c is '?' or ':'. Needs opterr = 0 and an option string that begins with "+:"
+ * or ":".
+ */
 int ctl_bad_option(char **argv, int c);
 
 /**

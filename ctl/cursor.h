@@ -1,8 +1,9 @@
 /*
  * cursor.h - the pointer, drawn into a picture
  *
- * Region ABI 1.0 carries the pointer's place and kind but no bitmap. The arrow is ours; every other kind is a placeholder, the outline of
- * its glyph with a cross on the hot spot, which shows the place without pretending to know the shape.
+ * Region ABI 1.0 carries the pointer's place and kind but no bitmap. The arrow is ours; every other kind is a
+ * placeholder, the outline of its glyph with a cross on the hot spot, which shows the place without pretending
+ * to know the shape.
  */
 #ifndef CTL_CURSOR_H
 #define CTL_CURSOR_H

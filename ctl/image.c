@@ -10,7 +10,10 @@
 #define FOURCC(a, b, c, d)                                                                         \
         ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
-/* Half floats have 65536 values: a table of all of them costs less than the curve for a single row of a 4K frame. */
+/*
+ * Half floats have 65536 values: a table of all of them costs less than the curve for a single row of a 4K
+ * frame.
+ */
 struct half_table {
         uint8_t color[65536];
         uint8_t alpha[65536];

@@ -1,9 +1,9 @@
 /*
  * image.h - a picture on its way from a frame's pixels to a file
  *
- * Rows run from the top, pixels from the left, channels are R, G, B and perhaps A: what PNG wants. Formats of 8 bits a channel stay
- * 8 bits; 10 bits become 16 so that nothing is lost. Half floats are linear scRGB, where 1.0 is SDR white: they are clamped
- * to 0..1 and encoded as sRGB in 8 bits.
+ * Rows run from the top, pixels from the left, channels are R, G, B and perhaps A: what PNG wants. Formats of 8
+ * bits a channel stay 8 bits; 10 bits become 16 so that nothing is lost. Half floats are linear scRGB, where
+ * 1.0 is SDR white: they are clamped to 0..1 and encoded as sRGB in 8 bits.
  */
 #ifndef CTL_IMAGE_H
 #define CTL_IMAGE_H
@@ -25,8 +25,8 @@ struct image {
  * @stride: bytes from one row to the next
  * @fourcc: AR24, XR24, AB24, XB24, AR30, AB30 or AB4H
  *
- * Return: 0 and *ret_image (release with image_deinit()), -ENOTSUP (another format), -EINVAL (no pixels, or the rows do not
- * fit in @len), -ENOMEM.
+ * Return: 0 and *ret_image (release with image_deinit()), -ENOTSUP (another format), -EINVAL (no pixels, or the
+ * rows do not fit in @len), -ENOMEM.
  */
 int image_from_frame(const void *pixels, size_t len, uint32_t width, uint32_t height,
         uint32_t stride, uint32_t fourcc, struct image *ret_image);

@@ -1,8 +1,8 @@
 /*
  * latency.h - quantiles of many durations in little memory
  *
- * A histogram whose buckets grow with the value: 64 to every power of two, so a quantile is at most 1.6 % above the truth, whatever the
- * number of samples. Below 64 ns it is exact.
+ * A histogram whose buckets grow with the value: 64 to every power of two, so a quantile is at most 1.6 % above
+ * the truth, whatever the number of samples. Below 64 ns it is exact.
  */
 #ifndef CTL_LATENCY_H
 #define CTL_LATENCY_H

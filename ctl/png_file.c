@@ -1,8 +1,8 @@
 /*
  * png_file.c - see png_file.h
  *
- * The picture goes to a temporary file beside its target and is renamed over it when complete: a full disk or a Ctrl-C costs neither the
- * old file nor leaves half of a new one under its name.
+ * The picture goes to a temporary file beside its target and is renamed over it when complete: a full disk or a
+ * Ctrl-C costs neither the old file nor leaves half of a new one under its name.
  */
 #include "png_file.h"
 
@@ -106,7 +106,10 @@ static int write_in_place(const char *path, const struct image *image, struct pn
         return write_fd(fd, image, why);
 }
 
-/* mkstemp() makes 0600; a picture has the rights any new file of this user has, or those of the one it replaces. */
+/*
+ * mkstemp() makes 0600; a picture has the rights any new file of this user has, or those of the one it
+ * replaces.
+ */
 static mode_t mode_for(const struct stat *old)
 {
         mode_t mask;

@@ -23,8 +23,8 @@ int png_write(FILE *stream, const struct image *image, struct png_failure *reter
 
 /**
  * png_save() - write a picture to a file
- * @path: replaced at once by the whole picture, or left as it was; a symbolic link is followed. What is no regular file
- *        (a pipe, /dev/null) is written into as it is
+ * @path: replaced at once by the whole picture, or left as it was; a symbolic link is followed. What is no
+ *         regular file (a pipe, /dev/null) is written into as it is
  *
  * Return: 0, or a negative errno and *reterr_why.
  */

@@ -1,7 +1,8 @@
 /*
  * probe.c - what of a guest can be seen, without a daemon
  *
- * The question behind a probe is "why does the daemon not find my guest?", so every failure is turned into a sentence and a next step.
+ * The question behind a probe is "why does the daemon not find my guest?", so every failure is turned into a
+ * sentence and a next step.
  */
 #include "probe.h"
 

@@ -1,8 +1,8 @@
 /*
  * probe.h - each stage of finding a region, as it completes, as lines or as one JSON object
  *
- * The stages are the order of perception: source, kcr3, kernel, offsets, processes, candidates, alive. The first one that fails ends the
- * probe and says why and what to try.
+ * The stages are the order of perception: source, kcr3, kernel, offsets, processes, candidates, alive. The
+ * first one that fails ends the probe and says why and what to try.
  */
 #ifndef CTL_PROBE_H
 #define CTL_PROBE_H

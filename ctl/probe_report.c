@@ -1,4 +1,7 @@
-/* probe_report.c - what a probe found, for a person and for a program. Guest-chosen strings are escaped in both. */
+/*
+ * probe_report.c - what a probe found, for a person and for a program. Guest-chosen strings are escaped in
+ * both.
+ */
 #include "probe.h"
 
 #include <errno.h>

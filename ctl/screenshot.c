@@ -27,7 +27,10 @@ struct shot {
         size_t cap;
 };
 
-/* Return: as vgpu_client_copy_latest(), or -ENOMEM. The buffer grows until the newest frame fits, whatever mode it has by then. */
+/*
+ * Return: as vgpu_client_copy_latest(), or -ENOMEM. The buffer grows until the newest frame fits, whatever mode
+ * it has by then.
+ */
 static int copy(struct shot *shot)
 {
         int r;

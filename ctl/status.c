@@ -1,8 +1,8 @@
 /*
  * status.c - ask the daemon, print the answer
  *
- * The answer is JSON and the daemon may be newer or older than this program: each line is printed when its values are there. Names in it come
- * from a guest and are escaped once more, whatever the daemon did.
+ * The answer is JSON and the daemon may be newer or older than this program: each line is printed when its
+ * values are there. Names in it come from a guest and are escaped once more, whatever the daemon did.
  */
 #include "status.h"
 

@@ -29,8 +29,8 @@ int text_to_ms(const char *text, uint64_t *ret_ms);
  * text_escape() - printable form of bytes from outside
  * @src: up to @len bytes, ends early at a NUL
  *
- * Everything but printable ASCII, and the backslash itself, becomes \xNN: a guest must not be able to move an admin's cursor or to
- * break a JSON string. Cut, never overrun, when @cap is short.
+ * Everything but printable ASCII, and the backslash itself, becomes \xNN: a guest must not be able to move an
+ * admin's cursor or to break a JSON string. Cut, never overrun, when @cap is short.
  *
  * Return: @dst.
  */

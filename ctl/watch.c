@@ -1,7 +1,8 @@
 /*
  * watch.c - the stream as a live line
  *
- * Frames are looked at, never copied: what a frame costs here is its descriptor, so watching a 4K stream disturbs nobody.
+ * Frames are looked at, never copied: what a frame costs here is its descriptor, so watching a 4K stream
+ * disturbs nobody.
  */
 #include "ctl.h"
 
@@ -60,7 +61,9 @@ static void look(struct watch *w)
         if (vgpu_client_copy_latest(w->client, NULL, 0, &frame) != -ENOSPC ||
                 frame.serial == w->last_serial)
                 return;
-        latency_add(&w->latency, latency_between(frame.publish_ns, latency_now()));
+        /* The first frame may be from before we came: its age is no latency. */
+        if (w->last_serial)
+                latency_add(&w->latency, latency_between(frame.publish_ns, latency_now()));
         if (w->last_serial && frame.serial > w->last_serial) {
                 w->n_period += frame.serial - w->last_serial;
                 w->n_missed += frame.serial - w->last_serial - 1;

@@ -1,7 +1,8 @@
 /*
  * publisher.h - the least there is of a daemon: a ring, a socket and what a test wants said
  *
- * So that readers are tested against frames that are wrong in a known way, which the daemon itself never publishes.
+ * So that readers are tested against frames that are wrong in a known way, which the daemon itself never
+ * publishes.
  */
 #ifndef TEST_PUBLISHER_H
 #define TEST_PUBLISHER_H
@@ -40,7 +41,10 @@ bool publisher_has_reader(struct publisher *p);
 
 void publisher_set_state(struct publisher *p, enum vgpu_ring_state state, uint64_t epoch);
 
-/* The next frame's description, for the caller to change: epoch 1, run 1, PUBLISHER_PID, the next frame_id, no padding. */
+/*
+ * The next frame's description, for the caller to change: epoch 1, run 1, PUBLISHER_PID, the next frame_id, no
+ * padding.
+ */
 struct ring_frame publisher_frame(
         struct publisher *p, uint32_t width, uint32_t height, const char *fourcc);
 

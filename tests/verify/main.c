@@ -1,8 +1,8 @@
 /*
  * main.c - vgpu-verify, the checking client of the demo and of the tests
  *
- * Connects as any reader does, copies every frame it is given and checks all of its bytes. Ends with a summary when it has seen what it was to
- * see, when its time is up, or on SIGINT and SIGTERM.
+ * Connects as any reader does, copies every frame it is given and checks all of its bytes. Ends with a summary
+ * when it has seen what it was to see, when its time is up, or on SIGINT and SIGTERM.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -162,6 +162,7 @@ static int run(const struct options *o)
                 fprintf(stderr, "vgpu-verify: %s\n", why.text);
                 return EXIT_FAILED;
         }
+        verify_dispatched(&v, VGPU_CLIENT_RECONNECTED);
         catch_signals();
         began_ns = latency_now();
         r = follow(&v, o, &live, o->ms ? began_ns + o->ms * 1000000 : UINT64_MAX);

@@ -30,8 +30,8 @@ struct report_view {
  * report_event() - one line when something changed
  * @last: what was said last; updated
  *
- * `event state=streaming epoch=1 run_epoch=1 pid=4321 generation=2 frames=17 connected=1 ...`, flushed at once so that a
- * test can wait for it.
+ * `event state=streaming epoch=1 run_epoch=1 pid=4321 generation=2 frames=17 connected=1 ...`, flushed at once
+ * so that a test can wait for it.
  */
 void report_event(FILE *f, struct verify *v, struct report_view *last);
 

@@ -61,7 +61,10 @@ bool verify_frame(struct verify_tally *tally, const struct vgpu_client_frame *fr
         return ret_count->torn == 0 && ret_count->foreign == 0;
 }
 
-/* Written once before use: neither page faults in a measured copy, nor bytes that a short copy could be excused with. */
+/*
+ * Written once before use: neither page faults in a measured copy, nor bytes that a short copy could be excused
+ * with.
+ */
 static int grow(struct verify *v, size_t bytes)
 {
         size_t cap = (bytes + BUFFER_ALIGN - 1) & ~(size_t)(BUFFER_ALIGN - 1);
@@ -94,14 +97,16 @@ static int copy(struct verify *v)
 static void count_delivery(struct verify *v, uint64_t held_ns, uint64_t wait_began_ns)
 {
         struct verify_tally *t = &v->tally;
-        bool awaited = v->frame.publish_ns >= wait_began_ns;
+        bool awaited =
+                v->frame.publish_ns >= wait_began_ns && v->frame.publish_ns >= v->connected_ns;
         uint64_t latency_ns = latency_between(v->frame.publish_ns, held_ns);
 
         if (t->frames++ == 0)
                 t->first_ns = held_ns;
         t->last_ns = held_ns;
         t->stale += v->frame.stale;
-        latency_add(&t->latency, latency_ns);
+        if (v->frame.publish_ns >= v->connected_ns)
+                latency_add(&t->latency, latency_ns);
         if (awaited)
                 latency_add(&t->awaited, latency_ns);
         if (v->last_serial && v->frame.serial <= v->last_serial) {
@@ -127,6 +132,8 @@ int verify_take(struct verify *v, uint64_t wait_began_ns)
 
 void verify_dispatched(struct verify *v, int events)
 {
+        if (events > 0 && events & VGPU_CLIENT_RECONNECTED)
+                v->connected_ns = latency_now();
         /* Serials compare within one daemon process only. */
         if (events > 0 && events & VGPU_CLIENT_INSTANCE)
                 v->last_serial = 0;

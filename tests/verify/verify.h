@@ -1,9 +1,10 @@
 /*
  * verify.h - a reader that believes nothing: every byte of every delivered frame is checked
  *
- * Frames of the simulated guests prove by their pattern which frame of which producer each 64 bytes belong to. The seed of the pattern is the
- * producer's pid, and the ring's slot descriptor carries the pid of the process that drew the frame, inside the same seqlock
- * window as its pixels: a producer restart while a frame is held is no race, and a block is never accepted for another pid.
+ * Frames of the simulated guests prove by their pattern which frame of which producer each 64 bytes belong to.
+ * The seed of the pattern is the producer's pid, and the ring's slot descriptor carries the pid of the process
+ * that drew the frame, inside the same seqlock window as its pixels: a producer restart while a frame is held
+ * is no race, and a block is never accepted for another pid.
  */
 #ifndef VERIFY_H
 #define VERIFY_H
@@ -36,6 +37,7 @@ struct verify {
         struct vgpu_client_frame frame; /* the last one delivered; serial 0: none */
         struct pattern_count last;      /* its verdict */
         uint64_t last_serial;           /* of this daemon process; 0: none */
+        uint64_t connected_ns;          /* what was published before says nothing about latency */
         void *pixels;
         size_t cap;
 };
@@ -62,7 +64,10 @@ bool verify_frame(struct verify_tally *tally, const struct vgpu_client_frame *fr
  */
 int verify_take(struct verify *v, uint64_t wait_began_ns);
 
-/* To be called when the library reported @events, before the next verify_take(). */
+/*
+ * To be called once connected (with VGPU_CLIENT_RECONNECTED), then with what the library reports, before
+ * verify_take().
+ */
 void verify_dispatched(struct verify *v, int events);
 
 /* Closes the client and frees the buffer. */

@@ -389,6 +389,22 @@ static void only_turn(void *ctx, const char *out, int pid)
         publisher_turn(&publisher);
 }
 
+static void a_frame_from_before_the_connection_is_checked_but_not_timed(void **state)
+{
+        static struct scene scene = { "XR24", VGPU_FMT_BGRX8888, NULL, 0 };
+        static const char *const args[MAX_ARGS] = { "--frames", "1", "--json" };
+        const struct tool_company company = { only_turn, NULL };
+        struct tool_result r;
+
+        (void)state;
+        publish(&scene);
+        r = run(&company, args);
+        assert_int_equal(r.exit_code, 0);
+        assert_int_equal(number(&r, "frames"), 1);
+        assert_non_null(strstr(r.out, "\"latency_us\": { \"p50\": 0.0"));
+        tool_result_deinit(&r);
+}
+
 static void without_a_frame_it_fails(void **state)
 {
         static const char *const args[MAX_ARGS] = { "--seconds", "0.05", "--json" };
@@ -453,6 +469,7 @@ int main(void)
                 CASE(another_daemon_is_found_and_its_serials_start_over),
                 CASE(a_state_is_told_at_once_and_sigterm_ends_with_the_summary),
                 CASE(it_ends_with_the_first_frame_of_an_epoch),
+                CASE(a_frame_from_before_the_connection_is_checked_but_not_timed),
                 CASE(without_a_frame_it_fails),
                 CASE(what_was_not_reached_in_time_is_a_failure),
                 CASE(a_wrong_command_line_ends_with_2),
