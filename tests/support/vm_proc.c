@@ -238,10 +238,12 @@ int vm_proc_start(struct vm_proc *ret_vm, const struct vm_proc_options *options)
         if (r == 0)
                 r = vm_proc_qmp(&vm, "qmp_capabilities");
         close(out[0]);
-        if (r < 0)
+        if (r < 0) {
+                close(vm.serial_fd);
                 vm_proc_stop(&vm);
-        else
+        } else {
                 *ret_vm = vm;
+        }
         return r;
 }
 
@@ -267,8 +269,6 @@ void vm_proc_stop(struct vm_proc *vm)
                 kill(vm->pid, SIGTERM);
                 reap(vm);
         }
-        if (vm->serial_fd >= 0)
-                close(vm->serial_fd);
         if (vm->qmp_fd >= 0)
                 close(vm->qmp_fd);
         *vm = VM_PROC_NONE;

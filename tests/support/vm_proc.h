@@ -34,8 +34,8 @@ struct vm_proc {
         pid_t qemu_pid; /* its child */
         char ram_path[PATH_MAX];
         uint64_t ram_size;
-        int serial_fd; /* the guest's COM1, connected; owned until guest_proc_attach() takes it: set it to -1 then */
-        int qmp_fd;            /* negotiated; owned */
+        int serial_fd; /* the guest's COM1, connected; the caller's: for guest_proc_attach() */
+        int qmp_fd;    /* negotiated; owned */
         char qmp_buffer[4096]; /* of bytes read ahead of the line being waited for */
         size_t qmp_len;
 };
@@ -68,7 +68,7 @@ int vm_proc_qmp(struct vm_proc *vm, const char *command);
 /** vm_proc_kill() - end QEMU with SIGKILL, as a crash would, and reap the script; descriptors stay open */
 void vm_proc_kill(struct vm_proc *vm);
 
-/** vm_proc_stop() - end everything, wait for it and close; fine on VM_PROC_NONE, which it leaves */
+/** vm_proc_stop() - end QEMU and the script, wait for them and close; fine on VM_PROC_NONE, which it leaves */
 void vm_proc_stop(struct vm_proc *vm);
 
 #endif /* VGPU_TEST_VM_PROC_H */

@@ -26,7 +26,7 @@ static void put_facts(struct text *t, const struct command_context *c)
         const struct desktop *d = c->desktop;
         const struct machine *m = d->machine;
 
-        text_str(t, " ram=- machine=q35");
+        text_str(t, " machine=q35"); /* where RAM is on the host, only the host knows */
         put_fact(t, " ram_size=", c->ram_total);
         text_str(t, " build=");
         text_dec(t, m->cfg.build);

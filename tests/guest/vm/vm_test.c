@@ -48,7 +48,6 @@ static void boot(struct world *w, const struct vm_proc_options *options)
         *w = (struct world){ .vm = VM_PROC_NONE, .guest = GUEST_PROC_NULL };
         assert_int_equal(vm_proc_start(&w->vm, options), 0);
         guest_proc_attach(&w->guest, w->vm.serial_fd, w->vm.serial_fd);
-        w->vm.serial_fd = -1;
         wait_ready(w);
         assert_int_equal(plain_open(&w->ram, w->vm.ram_path), 0);
 }
