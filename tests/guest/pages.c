@@ -8,6 +8,14 @@
 #define PAGE_NONE UINT64_MAX
 #define TRIES     64
 
+/* Random pages come from this many places at most, spread over the whole RAM, and runs begin at few: the host keeps every page
+ * that was ever written, and a test's guest may restart its producer a hundred times. */
+#define RANDOM_PLACES UINT64_C(0x40000)
+#define RUN_STARTS    4
+
+/* What random pages leave alone, or no large page could be had after the first scattered region. */
+#define KEPT_WHOLE (UINT64_C(0x8000000) / PAGE_BYTES)
+
 uint64_t pages_random(struct pages *pg)
 {
         uint64_t z = (pg->random += UINT64_C(0x9E3779B97F4A7C15));
@@ -157,15 +165,19 @@ uint64_t pages_alloc(struct pages *pg, enum pages_where where)
 uint64_t pages_alloc_random(struct pages *pg, enum pages_where where)
 {
         struct range r = range_of(pg, where);
+        uint64_t step = pg->n_pages / RANDOM_PLACES + 1, n_places;
 
-        if (pages_random(pg) % 4 == 0) {
+        if (pages_random(pg) % 4 != 0) {
                 uint64_t gpa = pop_recycled(pg, where);
 
                 if (gpa)
                         return gpa;
         }
-        for (int i = 0; i < TRIES; i++) {
-                uint64_t n = r.from + pages_random(pg) % (r.to - r.from);
+        if (r.to - r.from > 4 * KEPT_WHOLE)
+                r.to -= KEPT_WHOLE;
+        n_places = (r.to - r.from) / step;
+        for (int i = 0; i < TRIES && n_places > 0; i++) {
+                uint64_t n = r.from + pages_random(pg) % n_places * step;
 
                 if (!is_used(pg, n))
                         return take_number(pg, n);
@@ -209,7 +221,7 @@ static uint64_t find_run(struct pages *pg, uint64_t from, uint64_t to, uint64_t 
 uint64_t pages_alloc_run(struct pages *pg, uint64_t n, uint64_t align, enum pages_where where)
 {
         struct range r = range_of(pg, where);
-        uint64_t start = r.from + pages_random(pg) % (r.to - r.from);
+        uint64_t start = r.from + pages_random(pg) % RUN_STARTS * ((r.to - r.from) / RUN_STARTS);
         uint64_t at = find_run(pg, start, r.to, n, align);
 
         if (at == PAGE_NONE)

@@ -37,7 +37,7 @@ enum pages_where {
         PAGES_BOTH, /* either, at random */
 };
 
-#define PAGES_RECYCLED 8192u
+#define PAGES_RECYCLED 32768u
 
 /* Private to pages.c, but the caller's memory. */
 struct pages {
