@@ -168,9 +168,11 @@ static int adopt_ring(struct vgpu_client *c, int fd)
         } else {
                 if (c->map.header)
                         events |= VGPU_CLIENT_INSTANCE;
-                memset(&c->seen, 0, sizeof(c->seen));
+                c->seen.frame = 0;
                 c->copied = 0;
         }
+        /* frames count on over the rings of an instance, records need not */
+        c->seen.liveness = c->seen.cursor = c->seen.geometry = c->seen.status = 0;
         mapping_close(&c->map);
         c->map = new;
         c->stats.generations++;

@@ -1,0 +1,499 @@
+/*
+ * ring_test.c - the publisher: slots, order, seals
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "relay.h"
+
+static const struct ring_config config = {
+        .slots = 3,
+        .slot_bytes = RELAY_BYTES,
+        .generation = 1,
+        .tick_period_ms = RELAY_TICK_MS,
+};
+
+static struct ring *make(void)
+{
+        struct ring *r = NULL;
+
+        assert_int_equal(ring_new(&config, &r), 0);
+        return r;
+}
+
+/* What a reader sees. */
+static const struct vgpu_ring_header *map_readonly(const struct ring *r)
+{
+        size_t len = ring_identity(r)->total_bytes;
+        void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, ring_fd(r), 0);
+
+        assert_ptr_not_equal(map, MAP_FAILED);
+        return map;
+}
+
+static void unmap(const struct ring *r, const struct vgpu_ring_header *h)
+{
+        munmap((void *)h, ring_identity(r)->total_bytes);
+}
+
+static const struct vgpu_ring_desc *desc_of(const struct vgpu_ring_header *h, uint32_t slot)
+{
+        return (const void *)((const uint8_t *)h + h->identity.desc_offset +
+                              slot * h->identity.desc_bytes);
+}
+
+static const uint8_t *pixels_of(const struct vgpu_ring_header *h, uint32_t slot)
+{
+        return (const uint8_t *)h + h->identity.slot_offset + slot * h->identity.slot_bytes;
+}
+
+static uint64_t publish(struct ring *r, struct ring_frame *frame)
+{
+        ring_slot_begin(r);
+        return ring_publish(r, frame);
+}
+
+static void a_config_out_of_range_is_refused(void **state)
+{
+        static const struct ring_config bad[] = {
+                { .slots = 2, .slot_bytes = 4096, .generation = 1, .tick_period_ms = 1 },
+                { .slots = 17, .slot_bytes = 4096, .generation = 1, .tick_period_ms = 1 },
+                { .slots = 4, .slot_bytes = 0, .generation = 1, .tick_period_ms = 1 },
+                { .slots = 4, .slot_bytes = UINT64_MAX, .generation = 1, .tick_period_ms = 1 },
+                { .slots = 16,
+                        .slot_bytes = VGPU_RING_MAX_BYTES / 16,
+                        .generation = 1,
+                        .tick_period_ms = 1 },
+                { .slots = 4, .slot_bytes = 4096, .generation = 0, .tick_period_ms = 1 },
+                { .slots = 4, .slot_bytes = 4096, .generation = 1, .tick_period_ms = 0 },
+        };
+        struct ring *r;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+                assert_int_equal(ring_new(&bad[i], &r), -EINVAL);
+}
+
+static void slots_are_whole_pages_behind_the_descriptors(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+
+        (void)state;
+        assert_memory_equal(&h->identity, ring_identity(r), sizeof(h->identity));
+        assert_int_equal(h->identity.slot_offset % VGPU_RING_PAGE, 0);
+        assert_int_equal(h->identity.slot_bytes % VGPU_RING_PAGE, 0);
+        assert_true(
+                h->identity.desc_offset + 3 * h->identity.desc_bytes <= h->identity.slot_offset);
+        assert_int_equal(h->publish, 0);
+        assert_int_equal(h->liveness.value.state, VGPU_RING_ABSENT);
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void the_newest_slot_is_never_written(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(1);
+
+        (void)state;
+        for (int i = 0; i < 20; i++) {
+                uint32_t newest = VGPU_RING_WORD_SLOT(h->publish);
+
+                ring_slot_begin(r);
+                if (h->publish != 0)
+                        assert_int_equal(desc_of(h, newest)->seq & 1, 0);
+                if (i % 3 == 2)
+                        ring_slot_abort(r, 64);
+                else
+                        ring_publish(r, &frame);
+        }
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void the_oldest_frame_gives_way(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(1);
+        uint32_t slot[4];
+
+        (void)state;
+        for (int i = 0; i < 4; i++) {
+                publish(r, &frame);
+                slot[i] = VGPU_RING_WORD_SLOT(h->publish);
+        }
+        assert_int_not_equal(slot[0], slot[1]);
+        assert_int_not_equal(slot[1], slot[2]);
+        assert_int_not_equal(slot[0], slot[2]);
+        assert_int_equal(slot[3], slot[0]);
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void an_aborted_slot_is_zeroed_and_never_published(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(1);
+        static const uint8_t zero[RELAY_BYTES];
+        uint64_t word;
+        uint32_t slot = 0;
+
+        (void)state;
+        publish(r, &frame);
+        word = h->publish;
+        memset(ring_slot_begin(r), 0xAA, RELAY_BYTES);
+        while (!(desc_of(h, slot)->seq & 1))
+                slot++;
+        ring_slot_abort(r, RELAY_BYTES);
+
+        assert_memory_equal(pixels_of(h, slot), zero, RELAY_BYTES);
+        assert_int_equal(desc_of(h, slot)->seq & 1, 1);
+        assert_int_equal(h->publish, word);
+
+        /* and is the first to be used again, with a seq that moved on */
+        publish(r, &frame);
+        assert_int_equal(VGPU_RING_WORD_SLOT(h->publish), slot);
+        assert_int_equal(desc_of(h, slot)->seq, 4);
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void a_published_frame_says_all_it_was_given(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(40);
+        const struct vgpu_ring_desc *d;
+        uint64_t before = test_now_ns();
+
+        (void)state;
+        publish(r, &frame);
+        frame = relay_frame(41);
+        frame.flags = VGPU_RING_FRAME_CURSOR_DRAWN;
+        frame.timestamp_ns = 99;
+        frame.n_damage = 1;
+        frame.damage[0] = (struct vgpu_ring_rect){ 1, 2, 3, 4 };
+        assert_int_equal(publish(r, &frame), 2);
+        d = desc_of(h, VGPU_RING_WORD_SLOT(h->publish));
+
+        assert_int_equal(VGPU_RING_WORD_SERIAL(h->publish), 2);
+        assert_int_equal(d->seq & 1, 0);
+        assert_int_equal(d->serial, 2);
+        assert_int_equal(d->frame_id, 41);
+        assert_int_equal(d->epoch, 1);
+        assert_int_equal(d->run_epoch, 1);
+        assert_int_equal(d->producer_pid, 77);
+        assert_int_equal(d->width, RELAY_WIDTH);
+        assert_int_equal(d->height, RELAY_HEIGHT);
+        assert_int_equal(d->stride, RELAY_STRIDE);
+        assert_int_equal(d->fourcc, RELAY_FOURCC);
+        assert_int_equal(d->flags, VGPU_RING_FRAME_CURSOR_DRAWN);
+        assert_int_equal(d->timestamp_ns, 99);
+        assert_true(d->publish_ns >= before && d->publish_ns <= test_now_ns());
+        assert_int_equal(d->n_damage, 1);
+        assert_memory_equal(d->damage, frame.damage, sizeof(frame.damage[0]));
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void change_width(struct ring_frame *f)
+{
+        f->width--;
+}
+
+static void change_epoch(struct ring_frame *f)
+{
+        f->epoch++;
+}
+
+static void change_run_epoch(struct ring_frame *f)
+{
+        f->run_epoch++;
+}
+
+static void change_producer(struct ring_frame *f)
+{
+        f->producer_pid++;
+}
+
+static void leave_the_frame(struct ring_frame *f)
+{
+        f->damage[0].x = UINT32_MAX;
+}
+
+static void exceed_the_list(struct ring_frame *f)
+{
+        f->n_damage = VGPU_RING_MAX_DAMAGE + 1;
+}
+
+static void damage_is_whole_when_it_would_mislead(void **state)
+{
+        void (*const cases[])(struct ring_frame *) = { change_width, change_epoch, change_run_epoch,
+                change_producer, leave_the_frame, exceed_the_list };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct ring *r = make();
+                const struct vgpu_ring_header *h = map_readonly(r);
+                struct ring_frame frame = relay_frame(1);
+
+                frame.n_damage = 1;
+                frame.damage[0] = (struct vgpu_ring_rect){ 0, 0, 1, 1 };
+                publish(r, &frame);
+                assert_int_equal(desc_of(h, VGPU_RING_WORD_SLOT(h->publish))->n_damage, 0);
+                publish(r, &frame);
+                assert_int_equal(desc_of(h, VGPU_RING_WORD_SLOT(h->publish))->n_damage, 1);
+                cases[i](&frame);
+                publish(r, &frame);
+                assert_int_equal(desc_of(h, VGPU_RING_WORD_SLOT(h->publish))->n_damage, 0);
+                unmap(r, h);
+                ring_free(r);
+        }
+}
+
+static void a_record_that_says_nothing_new_wakes_nobody(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct vgpu_ring_cursor cursor = { .x = -5, .y = 7, .visible = 1 };
+        struct vgpu_ring_status status = { .status = 1, .heartbeat = 1 };
+        struct vgpu_ring_geometry geometry = { .virt_w = 640 };
+        struct vgpu_ring_liveness live = { .state = VGPU_RING_SEARCHING };
+        uint32_t wake;
+
+        (void)state;
+        assert_true(ring_set_cursor(r, &cursor));
+        assert_true(ring_set_status(r, &status));
+        assert_true(ring_set_geometry(r, &geometry));
+        assert_true(ring_set_liveness(r, &live));
+        wake = h->wake;
+        assert_int_equal(wake, 4);
+
+        cursor.report = 9;
+        status.heartbeat = 2;
+        status.content_change_ns = 3;
+        assert_false(ring_set_cursor(r, &cursor));
+        assert_false(ring_set_status(r, &status));
+        assert_false(ring_set_geometry(r, &geometry));
+        assert_false(ring_set_liveness(r, &live));
+        ring_tick(r, 1234);
+
+        assert_int_equal(h->wake, wake);
+        assert_int_equal(h->cursor.serial, 1);
+        assert_int_equal(h->cursor.value.report, 9);
+        assert_int_equal(h->cursor.value.x, -5);
+        assert_int_equal(h->status.serial, 1);
+        assert_int_equal(h->status.value.heartbeat, 2);
+        assert_int_equal(h->tick_ns, 1234);
+
+        cursor.x = 6;
+        assert_true(ring_set_cursor(r, &cursor));
+        assert_int_equal(h->cursor.serial, 2);
+        assert_int_equal(h->cursor.seq & 1, 0);
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void a_value_of_zeros_counts_the_first_time(void **state)
+{
+        struct ring *r = make();
+
+        (void)state;
+        assert_true(ring_set_cursor(r, &(struct vgpu_ring_cursor){ 0 }));
+        assert_true(ring_set_status(r, &(struct vgpu_ring_status){ 0 }));
+        assert_true(ring_set_geometry(r, &(struct vgpu_ring_geometry){ 0 }));
+        assert_true(ring_set_liveness(r, &(struct vgpu_ring_liveness){ 0 }));
+        ring_free(r);
+}
+
+static void a_ring_that_replaces_another_goes_on_where_it_was(void **state)
+{
+        struct ring *old = make(), *r = NULL;
+        struct ring_config next = config;
+        struct vgpu_ring_cursor cursor = { .x = 3 };
+        struct ring_frame frame = relay_frame(1);
+        const struct vgpu_ring_header *h, *was = map_readonly(old);
+
+        (void)state;
+        publish(old, &frame);
+        publish(old, &frame);
+        ring_set_cursor(old, &cursor);
+        ring_tick(old, 55);
+        next.generation = 2;
+        next.replaces = old;
+        assert_int_equal(ring_new(&next, &r), 0);
+        h = map_readonly(r);
+
+        assert_int_equal(h->cursor.value.x, 3);
+        assert_int_equal(h->cursor.serial, 1);
+        assert_int_equal(h->tick_ns, 55);
+        assert_int_equal(h->publish, 0);
+        assert_int_equal(publish(r, &frame), 3);
+
+        ring_supersede(old, 2);
+        assert_int_equal(was->superseded_by, 2);
+        assert_int_equal(was->wake, 4);
+        ring_close(r, 77);
+        assert_int_equal(h->liveness.value.state, VGPU_RING_CLOSED);
+        assert_int_equal(h->liveness.value.since_ns, 77);
+        unmap(old, was);
+        unmap(r, h);
+        ring_free(old);
+        ring_free(r);
+}
+
+/* Every way of writing or resizing, by descriptor @fd. Returns how many worked. */
+static int try_to_harm(int fd, size_t total)
+{
+        char path[32], byte = 'x';
+        int harmed = 0, again;
+        void *map;
+
+        harmed += pwrite(fd, &byte, 1, 0) == 1;
+        harmed += ftruncate(fd, 0) == 0;
+        harmed += ftruncate(fd, (off_t)total * 2) == 0;
+        harmed += fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
+        harmed += mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED;
+        harmed += fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == 0;
+        map = mmap(NULL, total, PROT_READ, MAP_SHARED, fd, 0);
+        if (map != MAP_FAILED) {
+                harmed += mprotect(map, total, PROT_READ | PROT_WRITE) == 0;
+                harmed += madvise(map, total, MADV_REMOVE) == 0;
+                munmap(map, total);
+        }
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        again = open(path, O_RDWR | O_CLOEXEC);
+        if (again >= 0) {
+                harmed += pwrite(again, &byte, 1, 0) == 1;
+                harmed += ftruncate(again, 0) == 0;
+                harmed += ftruncate(again, (off_t)total * 2) == 0;
+                harmed +=
+                        fallocate(again, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
+                harmed += mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0) !=
+                          MAP_FAILED;
+                close(again);
+        }
+        return harmed;
+}
+
+static void no_holder_of_the_descriptor_can_write_or_resize(void **state)
+{
+        struct ring *r = make();
+        const size_t total = ring_identity(r)->total_bytes;
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct stat st;
+
+        (void)state;
+        assert_int_equal(fcntl(ring_fd(r), F_GETFL) & O_ACCMODE, O_RDONLY);
+        assert_int_equal(fcntl(ring_fd(r), F_GET_SEALS),
+                F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+        assert_int_equal(try_to_harm(ring_fd(r), total), 0);
+        assert_int_equal(fstat(ring_fd(r), &st), 0);
+        assert_int_equal(st.st_size, total);
+        assert_int_equal(st.st_mode & 0777, 0400);
+        assert_int_equal(h->identity.magic, VGPU_RING_MAGIC);
+
+        /* while the daemon's own map still can */
+        assert_int_equal(
+                publish(r, &(struct ring_frame){ .width = 1, .height = 1, .stride = 4 }), 1);
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void another_user_cannot_either(void **state)
+{
+        struct ring *r = make();
+        pid_t pid;
+
+        (void)state;
+        if (geteuid() != 0) {
+                print_message("skipped: becoming another user takes root\n");
+                ring_free(r);
+                skip();
+        }
+        pid = fork();
+        if (pid == 0) {
+                char path[32];
+
+                if (!become_nobody())
+                        _exit(2);
+                if (try_to_harm(ring_fd(r), ring_identity(r)->total_bytes) != 0)
+                        _exit(3);
+                snprintf(path, sizeof(path), "/proc/self/fd/%d", ring_fd(r));
+                _exit(open(path, O_RDWR | O_CLOEXEC) < 0 && errno == EACCES ? 0 : 4);
+        }
+        assert_int_equal(process_wait(pid), 0);
+        ring_free(r);
+}
+
+static void a_waiter_in_another_process_is_woken(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(1);
+        pid_t pid = fork();
+
+        (void)state;
+        if (pid == 0) {
+                while (__atomic_load_n(&h->wake, __ATOMIC_ACQUIRE) == 0)
+                        syscall(SYS_futex, &h->wake, FUTEX_WAIT, 0, NULL, NULL, 0);
+                _exit(VGPU_RING_WORD_SERIAL(h->publish) == 1 ? 0 : 1);
+        }
+        publish(r, &frame);
+        assert_int_equal(process_wait(pid), 0);
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void nothing_is_left_behind(void **state)
+{
+        int before = count_fds();
+
+        (void)state;
+        for (int i = 0; i < 50; i++)
+                ring_free(make());
+        ring_free(NULL);
+        assert_int_equal(count_fds(), before);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_config_out_of_range_is_refused),
+                cmocka_unit_test(slots_are_whole_pages_behind_the_descriptors),
+                cmocka_unit_test(the_newest_slot_is_never_written),
+                cmocka_unit_test(the_oldest_frame_gives_way),
+                cmocka_unit_test(an_aborted_slot_is_zeroed_and_never_published),
+                cmocka_unit_test(a_published_frame_says_all_it_was_given),
+                cmocka_unit_test(damage_is_whole_when_it_would_mislead),
+                cmocka_unit_test(a_record_that_says_nothing_new_wakes_nobody),
+                cmocka_unit_test(a_value_of_zeros_counts_the_first_time),
+                cmocka_unit_test(a_ring_that_replaces_another_goes_on_where_it_was),
+                cmocka_unit_test(no_holder_of_the_descriptor_can_write_or_resize),
+                cmocka_unit_test(another_user_cannot_either),
+                cmocka_unit_test(a_waiter_in_another_process_is_woken),
+                cmocka_unit_test(nothing_is_left_behind),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
