@@ -1,0 +1,395 @@
+/*
+ * discover_test.c - finding regions: what is one, whose it is, and what must not be taken for one
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "guest_windows.h"
+
+struct fixture {
+        struct guest_windows w;
+        struct guest_region r;
+        vmie_win32 *v;
+};
+
+static void open_guest(struct fixture *f)
+{
+        standard_guest(&f->w, &f->r);
+        f->v = vmie_win32_open(&f->w.image.mem, 0, NULL);
+        assert_non_null(f->v);
+        image_calm(&f->w.image);
+}
+
+static void close_guest(struct fixture *f)
+{
+        vmie_win32_close(f->v);
+        windows_deinit(&f->w);
+}
+
+static size_t candidates(struct fixture *f)
+{
+        size_t n;
+
+        assert_int_equal(vgpup_discover_all(f->v, NULL, 0, &n), 0);
+        return n;
+}
+
+static void a_region_is_found_with_all_that_is_known_of_it(void **state)
+{
+        struct vgpup_candidate c[2];
+        struct fixture f;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        memset(c, MARKER, sizeof(c));
+        assert_int_equal(vgpup_discover_all(f.v, c, 1, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(c[0].proc.pid, 4242);
+        assert_int_equal(c[0].proc.cr3, f.r.proc.cr3);
+        assert_string_equal(c[0].proc.name, "producer.exe");
+        assert_int_equal(c[0].region_gva, REGION_GVA);
+        assert_int_equal(c[0].region_bytes, VGPU_RING_OFFSET + 2 * TEST_STRIDE_BYTES);
+        assert_int_equal(c[0].slot_stride, TEST_STRIDE_BYTES);
+        assert_int_equal(c[0].slot_count, 2);
+        assert_int_equal(c[0].heartbeat_period_ms, VGPU_HEARTBEAT_PERIOD_MS);
+        assert_int_equal(c[0].heartbeat, 1000);
+        assert_int_equal(((uint8_t *)&c[1])[0], MARKER);
+        close_guest(&f);
+}
+
+static void the_newest_process_comes_first(void **state)
+{
+        struct vgpup_candidate c[4];
+        struct guest_process p;
+        struct guest_region second;
+        struct fixture f;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        p = windows_process(&f.w, 6000, "producer.exe");
+        region_init(&second, &f.w, &p, REGION_GVA + 0x10000000, TEST_STRIDE_BYTES, 2);
+        assert_int_equal(vgpup_discover_all(f.v, c, 4, &n), 0);
+        assert_int_equal(n, 2);
+        assert_int_equal(c[0].proc.pid, 6000);
+        assert_int_equal(c[1].proc.pid, 4242);
+        assert_int_equal(vgpup_discover_all(f.v, c, 1, &n), 0);
+        assert_int_equal(n, 2);
+        close_guest(&f);
+}
+
+static void a_dead_process_has_no_candidates_though_its_pages_linger(void **state)
+{
+        struct fixture f;
+
+        (void)state;
+        open_guest(&f);
+        windows_exit(&f.w, &f.r.proc);
+        assert_int_equal(candidates(&f), 0);
+        close_guest(&f);
+}
+
+struct identity_case {
+        const char *name;
+        size_t at;
+        uint64_t value;
+        size_t len;
+        bool sealed; /* with a CRC that agrees */
+};
+
+#define FIELD(f, v) #f, offsetof(vgpu_producer_t, f), (v), sizeof(((vgpu_producer_t *)0)->f)
+
+static const struct identity_case identity_cases[] = {
+        { FIELD(magic, VGPU_MAGIC + 1), true },
+        { FIELD(abi_version, 0x00020000), true },
+        { FIELD(abi_version, 0), true },
+        { FIELD(producer_bytes, 0x2000), true },
+        { FIELD(region_bytes, 0x10000), true },
+        { FIELD(region_bytes, UINT64_MAX), true },
+        { FIELD(control_offset, 0x2000), true },
+        { FIELD(control_bytes, 128), true },
+        { FIELD(ring_offset, 0x20000), true },
+        { FIELD(ring_offset, UINT64_MAX - 0xffff), true },
+        { FIELD(slot_stride, 0), true },
+        { FIELD(slot_stride, TEST_STRIDE_BYTES + 1), true },
+        { FIELD(slot_stride, VGPU_SLOT_STRIDE + 4096), true },
+        { FIELD(slot_stride, UINT64_C(1) << 63), true },
+        { FIELD(slot_count, 1), true },
+        { FIELD(slot_count, 9), true },
+        { FIELD(slot_count, UINT32_MAX), true },
+        { FIELD(heartbeat_period_ms, 0), true },
+        { FIELD(heartbeat_period_ms, 101), true },
+        { FIELD(producer_pid, 5000), true },
+        { FIELD(producer_pid, 4243), true },
+        { FIELD(identity_crc, 1), false },
+        { FIELD(heartbeat_period_ms, 50), false },
+};
+
+static void a_line_that_breaks_one_rule_is_no_identity(void **state)
+{
+        struct fixture f;
+
+        (void)state;
+        open_guest(&f);
+        for (size_t i = 0; i < sizeof(identity_cases) / sizeof(identity_cases[0]); i++) {
+                const struct identity_case *c = &identity_cases[i];
+                vgpu_producer_t was = *f.r.block;
+
+                memcpy((uint8_t *)f.r.block + c->at, &c->value, c->len);
+                if (c->sealed)
+                        region_seal_identity(f.r.block);
+                if (candidates(&f) != 0)
+                        fail_msg("%s = %llx was taken", c->name, (unsigned long long)c->value);
+                *f.r.block = was;
+        }
+        assert_int_equal(candidates(&f), 1);
+        close_guest(&f);
+}
+
+static void another_minor_of_the_same_major_is_taken(void **state)
+{
+        struct fixture f;
+
+        (void)state;
+        open_guest(&f);
+        f.r.block->abi_version = 0x00010007;
+        region_seal_identity(f.r.block);
+        assert_int_equal(candidates(&f), 1);
+        close_guest(&f);
+}
+
+static void only_writable_user_pages_are_looked_at(void **state)
+{
+        struct fixture f;
+        uint64_t at, was;
+
+        (void)state;
+        open_guest(&f);
+        at = image_entry(&f.w.image, f.r.proc.cr3, REGION_GVA, 1);
+        was = image_get64(&f.w.image, at);
+        image_put64(&f.w.image, at, was & ~PTE_W);
+        assert_int_equal(candidates(&f), 0);
+        image_put64(&f.w.image, at,
+                (was & ~PTE_W) | 1 << 11); /* clean, and writable by Windows' own bit */
+        assert_int_equal(candidates(&f), 1);
+        image_put64(&f.w.image, at, was & ~PTE_U);
+        assert_int_equal(candidates(&f), 0);
+        image_put64(&f.w.image, at, was & ~PTE_P);
+        assert_int_equal(candidates(&f), 0);
+        close_guest(&f);
+}
+
+static void a_base_off_the_allocation_granularity_is_no_region(void **state)
+{
+        struct fixture f;
+        uint64_t page;
+
+        (void)state;
+        open_guest(&f);
+        page = image_translate(&f.w.image, f.r.proc.cr3, REGION_GVA);
+        image_put64(&f.w.image, image_entry(&f.w.image, f.r.proc.cr3, REGION_GVA, 1), 0);
+        image_map(&f.w.image, f.r.proc.cr3, REGION_GVA + 0x3000, page, 1, PTE_W | PTE_U);
+        assert_int_equal(candidates(&f), 0);
+        image_map(&f.w.image, f.r.proc.cr3, REGION_GVA + 0x30000, page, 1, PTE_W | PTE_U);
+        assert_int_equal(candidates(&f), 1);
+        close_guest(&f);
+}
+
+static void a_region_that_would_leave_the_user_half_is_none(void **state)
+{
+        struct fixture f;
+        uint64_t page;
+
+        (void)state;
+        open_guest(&f);
+        page = image_translate(&f.w.image, f.r.proc.cr3, REGION_GVA);
+        image_put64(&f.w.image, image_entry(&f.w.image, f.r.proc.cr3, REGION_GVA, 1), 0);
+        image_map(&f.w.image, f.r.proc.cr3, 0x7fffffff0000, page, 1, PTE_W | PTE_U);
+        assert_int_equal(candidates(&f), 0);
+        close_guest(&f);
+}
+
+static void a_region_in_a_large_page_is_found(void **state)
+{
+        static const struct gpa_extent ram[] = { { 0, 0x1a0000 }, { 0x40000000, 0x200000 } };
+        struct guest_image large;
+        struct vgpup_candidate c;
+        struct fixture f;
+        vmie_win32 *v;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        image_init_extents(&large, ram, 2);
+        memcpy(large.ram, f.w.image.ram, f.w.image.ram_bytes);
+        large.next_page = f.w.image.next_page;
+        memcpy(image_at(&large, 0x40050000), f.r.block, sizeof(*f.r.block));
+        image_put64(&large, image_entry(&large, f.r.proc.cr3, REGION_GVA, 1), 0);
+        image_map(&large, f.r.proc.cr3, REGION_GVA + 0x200000, 0x40000000, 2, PTE_W | PTE_U);
+        v = vmie_win32_open(&large.mem, 0, NULL);
+        assert_non_null(v);
+        assert_int_equal(vgpup_discover_all(v, &c, 1, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(c.region_gva, REGION_GVA + 0x250000);
+        vmie_win32_close(v);
+        image_deinit(&large);
+        close_guest(&f);
+}
+
+/* Every entry of a process' tables leads back to them: its address space is endless, and full of one region. */
+static void a_process_made_of_loops_costs_its_budget_only(void **state)
+{
+        struct vgpup_candidate c[8];
+        struct guest_process trap;
+        struct fixture f;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        trap = windows_process(&f.w, 9000, "trap.exe");
+        for (unsigned i = 0; i < 256; i++)
+                image_put64(&f.w.image, trap.cr3 + i * 8, trap.cr3 | PTE_P | PTE_W | PTE_U);
+        assert_int_equal(vgpup_discover_all(f.v, c, 8, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(c[0].proc.pid, 4242);
+        close_guest(&f);
+}
+
+static void the_first_candidate_alone_is_reported_by_value(void **state)
+{
+        uint64_t cr3, gva, hb0;
+        struct fixture f;
+
+        (void)state;
+        open_guest(&f);
+        assert_int_equal(vgpup_discover_candidate(f.v, &cr3, &gva, &hb0), 0);
+        assert_int_equal(cr3, f.r.proc.cr3);
+        assert_int_equal(gva, REGION_GVA);
+        assert_int_equal(hb0, 1000);
+        close_guest(&f);
+}
+
+static void no_candidate_leaves_the_outputs_alone(void **state)
+{
+        uint64_t cr3 = 1, gva = 2, hb0 = 3;
+        struct fixture f;
+
+        (void)state;
+        open_guest(&f);
+        f.r.block->magic = 0;
+        assert_int_equal(vgpup_discover_candidate(f.v, &cr3, &gva, &hb0), -ENOENT);
+        assert_int_equal(cr3, 1);
+        assert_int_equal(gva, 2);
+        assert_int_equal(hb0, 3);
+        assert_null(vgpup_open(f.v));
+        close_guest(&f);
+}
+
+static void a_scan_that_is_cancelled_says_so(void **state)
+{
+        atomic_bool cancel = true;
+        struct fixture f;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        f.w.image.mem.cancel = &cancel;
+        assert_int_equal(vgpup_discover_all(f.v, NULL, 0, &n), -ECANCELED);
+        close_guest(&f);
+}
+
+static void every_failed_read_of_a_scan_is_reported(void **state)
+{
+        struct fixture f;
+        size_t n, total;
+
+        (void)state;
+        open_guest(&f);
+        assert_int_equal(candidates(&f), 1);
+        total = f.w.image.n_reads;
+        for (size_t nth = 1; nth <= total; nth++) {
+                image_calm(&f.w.image);
+                f.w.image.fail_at = nth;
+                f.w.image.fail_with = -EIO;
+                assert_int_equal(vgpup_discover_all(f.v, NULL, 0, &n), -EIO);
+        }
+        close_guest(&f);
+}
+
+static void a_candidate_that_changed_cannot_be_bound(void **state)
+{
+        struct vgpup_candidate c;
+        vgpup_region *bound = NULL;
+        struct fixture f;
+        vgpu_producer_t was;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        assert_int_equal(vgpup_discover_all(f.v, &c, 1, &n), 0);
+        was = *f.r.block;
+        f.r.block->magic = 0;
+        assert_int_equal(vgpup_bind(f.v, &f.w.image.mem, &c, &bound), -ESTALE);
+        *f.r.block = was;
+        f.r.block->slot_count = 3;
+        f.r.block->region_bytes += TEST_STRIDE_BYTES;
+        region_seal_identity(f.r.block);
+        assert_int_equal(vgpup_bind(f.v, &f.w.image.mem, &c, &bound), -ESTALE);
+        *f.r.block = was;
+        c.proc.create_time++;
+        assert_int_equal(vgpup_bind(f.v, &f.w.image.mem, &c, &bound), -ESTALE);
+        c.proc.create_time--;
+        windows_exit(&f.w, &f.r.proc);
+        assert_int_equal(vgpup_bind(f.v, &f.w.image.mem, &c, &bound), -ESTALE);
+        assert_null(bound);
+        close_guest(&f);
+}
+
+static void every_failed_read_of_a_binding_is_reported(void **state)
+{
+        struct vgpup_candidate c;
+        vgpup_region *bound;
+        struct fixture f;
+        size_t n, total;
+
+        (void)state;
+        open_guest(&f);
+        assert_int_equal(vgpup_discover_all(f.v, &c, 1, &n), 0);
+        image_calm(&f.w.image);
+        assert_int_equal(vgpup_bind(f.v, &f.w.image.mem, &c, &bound), 0);
+        assert_int_equal(vgpup_region_candidate(bound)->region_gva, REGION_GVA);
+        vgpup_close(bound);
+        total = f.w.image.n_reads;
+        for (size_t nth = 1; nth <= total; nth++) {
+                image_calm(&f.w.image);
+                f.w.image.fail_at = nth;
+                f.w.image.fail_with = -EIO;
+                assert_int_equal(vgpup_bind(f.v, &f.w.image.mem, &c, &bound), -EIO);
+        }
+        close_guest(&f);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_region_is_found_with_all_that_is_known_of_it),
+                cmocka_unit_test(the_newest_process_comes_first),
+                cmocka_unit_test(a_dead_process_has_no_candidates_though_its_pages_linger),
+                cmocka_unit_test(a_line_that_breaks_one_rule_is_no_identity),
+                cmocka_unit_test(another_minor_of_the_same_major_is_taken),
+                cmocka_unit_test(only_writable_user_pages_are_looked_at),
+                cmocka_unit_test(a_base_off_the_allocation_granularity_is_no_region),
+                cmocka_unit_test(a_region_that_would_leave_the_user_half_is_none),
+                cmocka_unit_test(a_region_in_a_large_page_is_found),
+                cmocka_unit_test(a_process_made_of_loops_costs_its_budget_only),
+                cmocka_unit_test(the_first_candidate_alone_is_reported_by_value),
+                cmocka_unit_test(no_candidate_leaves_the_outputs_alone),
+                cmocka_unit_test(a_scan_that_is_cancelled_says_so),
+                cmocka_unit_test(every_failed_read_of_a_scan_is_reported),
+                cmocka_unit_test(a_candidate_that_changed_cannot_be_bound),
+                cmocka_unit_test(every_failed_read_of_a_binding_is_reported),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
