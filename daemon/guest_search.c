@@ -13,7 +13,7 @@ static void explain_source(struct guest *g, const struct vgpu_source_failure *wh
                 guest_set_reason(g, "%s: %s (%llu bytes, %llu wanted)", g->config->guest.ram,
                         vgpu_source_reason_text(why->reason), (unsigned long long)why->have,
                         (unsigned long long)why->want);
-        else if (why->error)
+        else if (why->reason == VGPU_SOURCE_MAP_FAILED || why->reason == VGPU_SOURCE_OPEN_FAILED)
                 guest_set_reason(g, "%s: %s (%s)", g->config->guest.ram,
                         vgpu_source_reason_text(why->reason), strerror(why->error));
         else

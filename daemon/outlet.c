@@ -306,5 +306,10 @@ void outlet_publish(struct outlet *o, const struct ring_frame *frame)
 
 uint32_t outlet_n_clients(const struct outlet *o)
 {
-        return server_n_peers(o->server);
+        uint32_t n = 0;
+
+        for (struct peer *p = server_next_peer(o->server, NULL); p;
+                p = server_next_peer(o->server, p))
+                n += (peer_info(p).granted & VGPU_WANT_RING) != 0;
+        return n;
 }

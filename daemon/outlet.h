@@ -74,6 +74,7 @@ uint8_t *outlet_begin(struct outlet *o);
 void outlet_abort(struct outlet *o, size_t touched);
 void outlet_publish(struct outlet *o, const struct ring_frame *frame);
 
+/* Those who read the ring; who only asks a question is none. */
 uint32_t outlet_n_clients(const struct outlet *o);
 
 #endif /* VGPUD_OUTLET_H */

@@ -144,7 +144,8 @@ int daemon_status_json(struct daemon *d, char *buf, size_t cap)
         json_object_object_add(o, "ring", ring_json(&d->outlet));
         add_u64(o, "uptime_ms", ms_since(d->started_ns));
 
-        text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
+        text = json_object_to_json_string_length(
+                o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
         if (text && len <= cap)
                 memcpy(buf, text, len);
         json_object_put(o);
