@@ -8,6 +8,8 @@
 #include "serial.h"
 #include "text.h"
 
+#define UNMAPPED 0x00007f0000000000 /* user address space that no process has anything in */
+
 struct command {
         const char *name;
         bool needs_producer;
@@ -152,6 +154,15 @@ static const char *run_hide_cursor(struct desktop *d, char *arguments)
         return NULL;
 }
 
+/* A fault on purpose, so that a test can see that faults are not silent. */
+static const char *run_fault(struct desktop *d, char *arguments)
+{
+        (void)d;
+        (void)arguments;
+        *(volatile uint8_t *)UNMAPPED = 0;
+        return "the fault did not happen";
+}
+
 static const char *run_hosts(struct desktop *d, char *arguments)
 {
         (void)d;
@@ -169,6 +180,7 @@ static const struct command commands[] = {
         { "mode", false, run_mode },
         { "cursor", false, run_cursor },
         { "hide-cursor", false, run_hide_cursor },
+        { "fault", false, run_fault },
         { "pause", false, run_hosts },
         { "resume", false, run_hosts },
         { "reboot", false, run_hosts },

@@ -52,7 +52,7 @@ struct memmap_entry {
         uint32_t reserved;
 };
 
-extern uint8_t vm_image_end[];
+extern uint8_t vm_image_end[]; /* the linker script's */
 
 static uint64_t direct_pdpt[512] __attribute__((aligned(4096)));
 static uint64_t direct_pd[RAM_MAX_GIB][512] __attribute__((aligned(4096)));

@@ -385,6 +385,28 @@ static void ram_in_a_file_works_like_a_memfd(void **state)
         unlink(path);
 }
 
+static void a_fault_is_told_on_the_serial_line(void **state)
+{
+        static const char expected[] = "panic vector=0x000000000000000e";
+        char line[256] = { 0 };
+        size_t len = 0;
+        struct world w;
+
+        (void)state;
+        boot(&w, &(struct vm_proc_options){ .mode = "640x480@30" });
+        assert_int_equal(write(w.guest.in, "fault\n", 6), 6);
+        while (!strstr(line, expected)) {
+                struct pollfd pfd = { .fd = w.guest.out, .events = POLLIN };
+                ssize_t n;
+
+                assert_int_equal(poll(&pfd, 1, VM_PROC_TIMEOUT_MS), 1);
+                n = read(w.guest.out, line + len, sizeof(line) - 1 - len);
+                assert_true(n > 0);
+                len += (size_t)n;
+        }
+        shut_down(&w);
+}
+
 static void a_crashed_qemu_is_noticed_on_the_serial_line(void **state)
 {
         struct world w;
@@ -408,6 +430,7 @@ int main(void)
                 cmocka_unit_test(every_mode_is_drawn_through_scattered_pages),
                 cmocka_unit_test(every_mode_is_drawn_through_large_pages),
                 cmocka_unit_test(ram_in_a_file_works_like_a_memfd),
+                cmocka_unit_test(a_fault_is_told_on_the_serial_line),
                 cmocka_unit_test(a_crashed_qemu_is_noticed_on_the_serial_line),
         };
 
