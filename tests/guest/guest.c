@@ -102,6 +102,8 @@ static bool publish(struct guest *g, const struct guest_mode *mode, const struct
                 return fail(g, "the region's geometry is impossible", 0);
         p->mode = *mode;
         p->fps = mode->fps;
+        p->told_pause = false; /* a new region has a control block nobody wrote to yet */
+        p->full_frame_req = p->full_frame_ack = 0;
         p->next_frame_ns = p->next_heartbeat_ns = now;
         report_display(g);
         vgpu_producer_set_status(&p->writer, VGPU_ST_RUNNING, 0);

@@ -110,9 +110,8 @@ struct machine {
         uint64_t ntdll_gpa;                  /* of a page that every user process maps */
         uint64_t stub_gpa;                   /* 0: none */
         uint64_t pool_next[MACHINE_N_POOLS]; /* next never used VA of each pool */
-        uint64_t pool_free
-                [MACHINE_N_POOLS]
-                [MACHINE_POOL_FREE]; /* pages that came back, still mapped, as pool pages are */
+        /* pages that came back, still mapped, as pool pages are */
+        uint64_t pool_free[MACHINE_N_POOLS][MACHINE_POOL_FREE];
         uint32_t n_pool_free[MACHINE_N_POOLS];
         uint64_t boot_time; /* system time at guest boot, 100 ns since 1601 */
         uint64_t now;       /* last tick, 100 ns since boot */

@@ -49,9 +49,9 @@ struct pages {
         uint64_t cursor[2];               /* next-fit position, low and high */
         uint64_t random;                  /* generator state */
         uint64_t n_low;                   /* pages below 4 GiB: they come first */
+        /* Pages that came back: a stack that forgets its oldest. */
         uint32_t recycled_top, n_recycled;
-        uint64_t recycled
-                [PAGES_RECYCLED]; /* pages that came back; a stack that forgets its oldest */
+        uint64_t recycled[PAGES_RECYCLED];
 };
 
 /* Bytes of storage that pages_init() needs for this memory. */
