@@ -220,30 +220,14 @@ void relay_regenerate(struct relay *r, uint64_t slot_bytes)
         ring_free(old);
 }
 
-static void relay_serve(const char *path, uint32_t period_us, size_t frame_bytes, int ready_fd)
+static void serve_one(struct relay *r)
 {
-        struct relay r = { 0 };
-        struct ring_frame frame = relay_frame(1);
-
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        snprintf(r.path, sizeof(r.path), "%s", path);
-        relay_open(&r, &(struct server_config){ .group = SERVER_GROUP_NONE, .max_clients = 8 });
-        frame.height = (uint32_t)(frame_bytes / RELAY_STRIDE);
-        relay_regenerate(&r, frame_bytes);
-        MUST(write(ready_fd, "", 1) == 1);
-        close(ready_fd);
-        for (;;) {
-                r.now_ns = test_now_ns();
-                ring_tick(r.ring, r.now_ns);
-                relay_turn(&r);
-                frame.frame_id++;
-                relay_publish_frame(&r, &frame);
-                if (period_us > 0)
-                        usleep(period_us); /* the pace of a producer, nothing is waited for */
-        }
+        r->now_ns = test_now_ns();
+        ring_tick(r->ring, r->now_ns);
+        relay_turn(r);
 }
 
-pid_t relay_fork(const char *path, uint32_t period_us, size_t frame_bytes)
+static pid_t fork_listening(struct relay *r, const char *path, size_t frame_bytes)
 {
         int ready[2];
         char byte;
@@ -253,13 +237,46 @@ pid_t relay_fork(const char *path, uint32_t period_us, size_t frame_bytes)
         pid = fork();
         MUST(pid >= 0);
         if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                *r = (struct relay){ 0 };
+                snprintf(r->path, sizeof(r->path), "%s", path);
+                relay_open(
+                        r, &(struct server_config){ .group = SERVER_GROUP_NONE, .max_clients = 8 });
+                relay_regenerate(r, frame_bytes);
+                MUST(write(ready[1], "", 1) == 1);
                 close(ready[0]);
-                relay_serve(path, period_us, frame_bytes, ready[1]);
-                _exit(1);
+                close(ready[1]);
+                return 0;
         }
         close(ready[1]);
         MUST(read(ready[0], &byte, 1) == 1);
         close(ready[0]);
+        return pid;
+}
+
+pid_t relay_fork_with(
+        const char *path, size_t frame_bytes, void (*frame)(struct relay *r, uint32_t n))
+{
+        struct relay r;
+        pid_t pid = fork_listening(&r, path, frame_bytes);
+
+        for (uint32_t n = 0; pid == 0; n++) {
+                serve_one(&r);
+                frame(&r, n);
+        }
+        return pid;
+}
+
+pid_t relay_fork(const char *path, uint32_t period_us, size_t frame_bytes)
+{
+        struct relay r;
+        pid_t pid = fork_listening(&r, path, frame_bytes);
+
+        while (pid == 0) {
+                serve_one(&r);
+                relay_publish(&r);
+                usleep(period_us); /* the pace of a producer: nothing is waited for */
+        }
         return pid;
 }
 

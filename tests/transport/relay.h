@@ -64,10 +64,14 @@ bool frame_is_whole(const void *pixels, size_t bytes, uint64_t serial);
 void relay_regenerate(struct relay *r, uint64_t slot_bytes);
 
 /*
- * A process that listens at @path and publishes every @period_us; 0: as fast as it can. Ends by SIGKILL, or by itself
- * when its parent dies. Returns once it listens.
+ * A process that listens at @path and publishes every @period_us. Ends by SIGKILL, or by itself when its parent dies.
+ * Returns once it listens.
  */
 pid_t relay_fork(const char *path, uint32_t period_us, size_t frame_bytes);
+
+/* The same, with frames made by @frame (which also paces) called for ever. */
+pid_t relay_fork_with(
+        const char *path, size_t frame_bytes, void (*frame)(struct relay *r, uint32_t n));
 void process_kill(pid_t pid);
 
 /* Status of a child that has to end with 0. */

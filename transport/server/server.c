@@ -113,6 +113,8 @@ static int refuse_for_want_of_fds(struct server *s)
         fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
                 err = refuse(s, fd, VGPU_GOODBYE_INTERNAL, "vgpud has no descriptors left.");
+        else if (errno == EAGAIN)
+                err = 0; /* accept takes a descriptor before it looks whether anybody waits */
         s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         return err;
 }
