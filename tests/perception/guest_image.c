@@ -12,7 +12,7 @@ static void *find(struct guest_image *g, uint64_t gpa, uint64_t len)
 {
         uint64_t offset = 0;
 
-        for (size_t i = 0; i < g->mem.n_extents; i++) {
+        for (size_t i = 0; i < g->n_extents; i++) {
                 const struct gpa_extent *e = &g->extents[i];
 
                 if (gpa >= e->gpa && gpa - e->gpa < e->len && len <= e->len - (gpa - e->gpa))
@@ -30,6 +30,7 @@ static int read_ram(void *ctx, uint64_t gpa, void *dst, size_t len)
         /* The core promises its sources reads inside one extent. */
         assert_non_null(at);
         g->n_reads++;
+        g->last_gpa = gpa;
         if (g->change && g->n_reads == g->change_at)
                 g->change(g->change_ctx);
         if (g->on_watch && gpa < g->watch_gpa + g->watch_bytes && gpa + len > g->watch_gpa)
@@ -49,6 +50,7 @@ void image_init_extents(struct guest_image *g, const struct gpa_extent *extents,
                 g->extents[i] = extents[i];
                 g->ram_bytes += extents[i].len;
         }
+        g->n_extents = n;
         g->ram = calloc(1, g->ram_bytes);
         assert_non_null(g->ram);
         g->next_page = FIRST_FREE_PAGE;

@@ -23,12 +23,14 @@
 struct guest_image {
         vmie_mem mem;
         struct gpa_extent extents[GUEST_MAX_EXTENTS];
+        size_t n_extents;
         uint8_t *ram; /* the extents one after another */
         size_t ram_bytes;
         uint64_t next_page; /* of the allocator */
 
         size_t n_reads;
-        size_t fail_at; /* this read and all later ones fail; 0: none */
+        uint64_t last_gpa; /* of the read being served */
+        size_t fail_at;    /* this read and all later ones fail; 0: none */
         int fail_with;
         size_t change_at; /* @change is called before this read; 0: never */
         void (*change)(void *ctx);
