@@ -195,7 +195,7 @@ static uint64_t nap_ns(const struct vgpu_client *c, uint64_t now_ns, uint64_t en
         uint64_t look = overdue_ns > now_ns ? overdue_ns - now_ns + NS_PER_MS
                                             : c->map.identity.tick_period_ms * NS_PER_MS;
 
-        if (c->map.header && look < nap)
+        if (c->phase == PHASE_ONLINE && c->map.header && look < nap)
                 nap = look;
         return nap;
 }

@@ -96,8 +96,8 @@ int server_fd(const struct server *s);
  * @now_ns:   CLOCK_MONOTONIC
  * @ret_peer: poll peer_fd() for reading from now on
  *
- * Call until it returns 0. Running out of descriptors refuses a client instead of leaving it in the queue to spin
- * on.
+ * Call a few times for each time server_fd() is readable; what is left makes it readable again. Running out of
+ * descriptors refuses a client instead of leaving it in the queue to spin on.
  *
  * Return: 1 and *ret_peer, 0 (nobody waits), -ECONNREFUSED (one was refused and told so; counted), or another
  * negative errno that says the listening socket is broken.
