@@ -464,6 +464,55 @@ static void a_recheck_of_a_part_sees_that_part_move(void **state)
         scene_strike(&s);
 }
 
+/* What begin says is true at its last read: a change before that one is in it. */
+static void a_sample_begun_describes_the_frame_that_is_there(void **state)
+{
+        struct vgpup_sample sample;
+        uint64_t next_page;
+        struct scene s;
+        size_t total;
+
+        (void)state;
+        scene_set(&s);
+        next_page = s.f.w.image.next_page;
+        scene_reset(&s, next_page);
+        assert_int_equal(vgpup_sample_begin(s.f.region, s.f.m, SIZE_MAX, &sample), 1);
+        total = s.f.w.image.n_reads;
+        for (size_t n = 1; n <= total; n++) {
+                scene_reset(&s, next_page);
+                s.change = &(struct change){ "writer laps", writer_laps, 0, 0 };
+                s.f.w.image.change = apply_change;
+                s.f.w.image.change_ctx = &s;
+                s.f.w.image.change_at = n;
+                assert_int_equal(vgpup_sample_begin(s.f.region, s.f.m, SIZE_MAX, &sample), 1);
+                assert_int_equal(sample.desc.frame_id, 7);
+                assert_int_equal(sample.seq, s.f.r.block->slot[0].seq);
+        }
+        scene_strike(&s);
+}
+
+/* A skip needs no recheck, but it must not hide that there is nobody any more. */
+static void an_end_is_told_even_when_nothing_is_newer(void **state)
+{
+        uint64_t next_page, id;
+        struct scene s;
+
+        (void)state;
+        scene_set(&s);
+        next_page = s.f.w.image.next_page;
+        for (size_t c = 0; c < N_CHANGES; c++) {
+                if (changes[c].result != -ESTALE)
+                        continue;
+                scene_reset(&s, next_page);
+                assert_int_equal(fixture_sample(&s.f), 1);
+                assert_int_equal(vgpup_peek(s.f.region, s.f.m, &id), 0);
+                changes[c].apply(&s);
+                assert_int_equal(vgpup_peek(s.f.region, s.f.m, &id), -ESTALE);
+                assert_int_equal(fixture_sample(&s.f), -ESTALE);
+        }
+        scene_strike(&s);
+}
+
 /* Cursor, geometry, status and peek: the value that leaves is either the region's own or does not leave. */
 enum small_read { READ_CURSOR, READ_GEOMETRY, READ_STATUS, READ_PEEK, N_SMALL_READS };
 
@@ -545,6 +594,8 @@ int main(void)
                 cmocka_unit_test(a_writer_that_never_settles_is_left_alone_after_some_tries),
                 cmocka_unit_test(a_torn_frame_is_copied_again_and_then_taken),
                 cmocka_unit_test(a_recheck_of_a_part_sees_that_part_move),
+                cmocka_unit_test(a_sample_begun_describes_the_frame_that_is_there),
+                cmocka_unit_test(an_end_is_told_even_when_nothing_is_newer),
                 cmocka_unit_test(small_values_are_as_well_guarded_as_frames),
         };
 

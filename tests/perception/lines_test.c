@@ -215,6 +215,38 @@ static void confirming_what_is_gone_is_a_read_error(void **state)
         fixture_close(&f);
 }
 
+/* The block's page moves; whoever has the old one now counts in it. */
+static void block_moves(void *ctx)
+{
+        struct fixture *f = ctx;
+        uint64_t at = image_entry(&f->w.image, f->r.proc.cr3, REGION_GVA, 1);
+        uint64_t other = image_page(&f->w.image);
+
+        memcpy(image_at(&f->w.image, other), f->r.block, sizeof(*f->r.block));
+        image_put64(&f->w.image, at, other | PTE_P | PTE_W | PTE_U);
+        f->r.block->heartbeat = 5000;
+}
+
+static void a_heartbeat_of_a_page_that_moved_away_is_nobodys(void **state)
+{
+        struct fixture f;
+        size_t total;
+
+        (void)state;
+        fixture_open(&f);
+        assert_int_equal(vgpup_confirm_alive(f.m, f.r.proc.cr3, REGION_GVA, 1000), 0);
+        total = f.w.image.n_reads;
+        fixture_close(&f);
+        for (size_t n = 1; n <= total; n++) {
+                fixture_open(&f);
+                f.w.image.change_at = n;
+                f.w.image.change = block_moves;
+                f.w.image.change_ctx = &f;
+                assert_int_equal(vgpup_confirm_alive(f.m, f.r.proc.cr3, REGION_GVA, 1000), 0);
+                fixture_close(&f);
+        }
+}
+
 typedef int (*read_fn)(struct fixture *f);
 
 static int do_cursor(struct fixture *f)
@@ -310,6 +342,7 @@ int main(void)
                 cmocka_unit_test(a_status_is_read_and_its_run_epoch_recorded),
                 cmocka_unit_test(a_refused_status_records_nothing),
                 cmocka_unit_test(a_heartbeat_that_advances_is_life),
+                cmocka_unit_test(a_heartbeat_of_a_page_that_moved_away_is_nobodys),
                 cmocka_unit_test(confirming_what_is_gone_is_a_read_error),
                 cmocka_unit_test(every_failed_read_of_a_line_is_reported),
                 cmocka_unit_test(a_control_image_holds_the_intent_and_nothing_else),
