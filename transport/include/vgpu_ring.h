@@ -32,16 +32,14 @@
 #define VGPU_RING_ASSERT(cond) _Static_assert(cond, #cond)
 #endif
 
-#define VGPU_RING_MAGIC UINT64_C(0x31474E5255504756) /* "VGPURNG1" */
-#define VGPU_RING_VERSION                                                                          \
-        UINT32_C(0x00010000) /* major << 16 | minor; a reader takes any minor of its major */
+#define VGPU_RING_MAGIC      UINT64_C(0x31474E5255504756) /* "VGPURNG1" */
+#define VGPU_RING_VERSION    UINT32_C(0x00010000) /* major << 16 | minor; any minor will do */
 #define VGPU_RING_MAJOR(v)   ((uint32_t)(v) >> 16)
 #define VGPU_RING_PAGE       UINT32_C(4096)
 #define VGPU_RING_MIN_SLOTS  3u
 #define VGPU_RING_MAX_SLOTS  16u
 #define VGPU_RING_MAX_DAMAGE 16u
-#define VGPU_RING_MAX_BYTES                                                                        \
-        (UINT64_C(1) << 34) /* no ring is larger; readers refuse one that says so */
+#define VGPU_RING_MAX_BYTES  (UINT64_C(1) << 34) /* readers refuse a ring that says more */
 
 /* identity.features: none is defined in 1.0. Leases will take bit 0; a reader ignores bits it does not know. */
 #define VGPU_RING_FEATURE_LEASE UINT64_C(1)
