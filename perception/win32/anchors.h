@@ -24,6 +24,7 @@ struct win32_anchors {
         uint64_t system_pointer; /* VA of PsInitialSystemProcess */
         uint64_t system_eprocess;
         struct win32_offsets offsets;
+        uint32_t object_end; /* of what is read of a process object */
 };
 
 /* The anchors of an open context; live as long as @v. */

@@ -12,6 +12,9 @@
 /* KPROCESS.DirectoryTableBase, in every x64 build. */
 #define EPROCESS_DIRECTORY_TABLE_BASE 0x28u
 
+/* No field that matters lies beyond; larger than any known process object. */
+#define EPROCESS_MAX_BYTES 0x2000u
+
 #define SYSTEM_PID     4u
 #define STATUS_PENDING 0x103u /* ExitStatus of a process that has not ended */
 

@@ -10,7 +10,7 @@
 
 #include "offsets.h"
 
-#define EPROCESS_MAX_OFFSET 0x2000u
+#define LONGEST_FIELD 24u /* pid and links together */
 
 /* 1980 and 2200 in 100 ns since 1601: a guest's clock may be wrong by decades, a wrong field by more. */
 #define TIME_PLAUSIBLE_MIN UINT64_C(119600064000000000)
@@ -128,6 +128,13 @@ static void set_offset(struct win32_offsets *o, const struct field *f, uint32_t 
         *(uint32_t *)((char *)o + f->member) = offset;
 }
 
+/* No field that matters lies before the page-table root's, and none may reach past what is read of an object. */
+static bool plausible(uint32_t offset)
+{
+        return offset >= EPROCESS_DIRECTORY_TABLE_BASE + sizeof(uint64_t) &&
+               offset <= EPROCESS_MAX_BYTES - LONGEST_FIELD;
+}
+
 /* The displacement of "insn; ret", or 0 when the code is anything else. */
 static uint32_t decode_accessor(enum accessor_code kind, const uint8_t *code)
 {
@@ -137,18 +144,17 @@ static uint32_t decode_accessor(enum accessor_code kind, const uint8_t *code)
                 [CODE_LEA] = 0x8d,
         };
         const uint8_t ret = 0xc3, modrm_disp8 = 0x41, modrm_disp32 = 0x81, rex_w = 0x48;
-        uint32_t disp;
+        uint32_t disp = 0;
 
         if (kind != CODE_LOAD32 && *code++ != rex_w)
                 return 0;
         if (*code++ != opcode[kind])
                 return 0;
         if (code[0] == modrm_disp8 && code[2] == ret)
-                return code[1] < 0x80 ? code[1] : 0;
-        if (code[0] != modrm_disp32 || code[5] != ret)
-                return 0;
-        memcpy(&disp, code + 1, sizeof(disp));
-        return disp < EPROCESS_MAX_OFFSET ? disp : 0;
+                disp = code[1] < 0x80 ? code[1] : 0;
+        else if (code[0] == modrm_disp32 && code[5] == ret)
+                memcpy(&disp, code + 1, sizeof(disp));
+        return plausible(disp) ? disp : 0;
 }
 
 /* Code that is not there, or not in memory, has no opinion. */

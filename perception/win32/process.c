@@ -26,6 +26,17 @@ struct object_head {
         struct list_entry links;
 };
 
+/* What is read of a process object. */
+struct object {
+        struct object_head head;
+        uint64_t ppid;
+        uint64_t create_time;
+        uint64_t cr3;
+        uint64_t exit_time; /* 0 where its offset is not known */
+        uint32_t exit_status;
+        char name[IMAGE_NAME_BYTES];
+};
+
 static int read_kernel(
         const struct win32_anchors *a, vmie_mem *m, uint64_t va, void *dst, size_t len)
 {
@@ -38,40 +49,54 @@ static int read_head(
         return read_kernel(a, m, eprocess + a->offsets.pid, ret_head, sizeof(*ret_head));
 }
 
-/* What tells one life of a process object from the next. */
-struct object_life {
-        uint64_t create_time;
-        uint64_t cr3;
-        uint32_t exit_status;
-        uint64_t exit_time; /* 0 where its offset is not known */
-};
-
-static int read_life(
-        const struct win32_anchors *a, vmie_mem *m, uint64_t eprocess, struct object_life *ret_life)
+uint32_t process_object_end(const struct win32_offsets *o)
 {
-        struct object_life life = { 0 };
-        int r;
+        const uint32_t ends[] = {
+                o->links + sizeof(struct list_entry),
+                o->ppid + sizeof(uint64_t),
+                o->create_time + sizeof(uint64_t),
+                o->exit_time + sizeof(uint64_t),
+                o->exit_status + sizeof(uint32_t),
+                o->name + IMAGE_NAME_BYTES,
+        };
+        uint32_t end = EPROCESS_DIRECTORY_TABLE_BASE + sizeof(uint64_t);
 
-        r = read_kernel(a, m, eprocess + a->offsets.create_time, &life.create_time,
-                sizeof(life.create_time));
-        if (r == 0)
-                r = read_kernel(a, m, eprocess + EPROCESS_DIRECTORY_TABLE_BASE, &life.cr3,
-                        sizeof(life.cr3));
-        if (r == 0)
-                r = read_kernel(a, m, eprocess + a->offsets.exit_status, &life.exit_status,
-                        sizeof(life.exit_status));
-        if (r == 0 && a->offsets.exit_time)
-                r = read_kernel(a, m, eprocess + a->offsets.exit_time, &life.exit_time,
-                        sizeof(life.exit_time));
-        life.cr3 &= PTE_PFN;
-        if (r == 0)
-                *ret_life = life;
-        return r;
+        for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+                if (ends[i] > end)
+                        end = ends[i];
+        }
+        return end;
 }
 
-static bool is_alive(const struct object_life *life)
+/* One read for all fields: walking the tables for each costs far more than the bytes between them. */
+static int read_object(
+        const struct win32_anchors *a, vmie_mem *m, uint64_t eprocess, struct object *ret_object)
 {
-        return life->exit_status == STATUS_PENDING && life->exit_time == 0;
+        const struct win32_offsets *at = &a->offsets;
+        const uint32_t first = EPROCESS_DIRECTORY_TABLE_BASE;
+        uint8_t bytes[EPROCESS_MAX_BYTES];
+        struct object o = { 0 };
+        int r;
+
+        r = read_kernel(a, m, eprocess + first, bytes + first, a->object_end - first);
+        if (r < 0)
+                return r;
+        memcpy(&o.head, bytes + at->pid, sizeof(o.head));
+        memcpy(&o.ppid, bytes + at->ppid, sizeof(o.ppid));
+        memcpy(&o.create_time, bytes + at->create_time, sizeof(o.create_time));
+        memcpy(&o.cr3, bytes + first, sizeof(o.cr3));
+        memcpy(&o.exit_status, bytes + at->exit_status, sizeof(o.exit_status));
+        memcpy(o.name, bytes + at->name, sizeof(o.name));
+        if (at->exit_time)
+                memcpy(&o.exit_time, bytes + at->exit_time, sizeof(o.exit_time));
+        o.cr3 &= PTE_PFN;
+        *ret_object = o;
+        return 0;
+}
+
+static bool is_alive(const struct object *o)
+{
+        return o->exit_status == STATUS_PENDING && o->exit_time == 0;
 }
 
 /* Return: 1 (both neighbours point at it), 0, or a read error. */
@@ -92,22 +117,18 @@ static int is_linked(
 
 int win32_process_check(const struct win32_anchors *a, vmie_mem *m, const process *p)
 {
-        struct object_head head;
-        struct object_life life;
         int r = 0;
 
-        r = read_life(a, m, p->eprocess, &life);
-        if (r < 0)
-                return r;
-        if (!is_alive(&life) || life.create_time != p->create_time || life.cr3 != p->cr3)
-                return -ESTALE;
         for (int i = 0; i < NEIGHBOUR_TRIES; i++) {
-                r = read_head(a, m, p->eprocess, &head);
+                struct object o;
+
+                r = read_object(a, m, p->eprocess, &o);
                 if (r < 0)
                         return r;
-                if (head.pid != p->pid)
+                if (!is_alive(&o) || o.head.pid != p->pid || o.create_time != p->create_time ||
+                        o.cr3 != p->cr3)
                         return -ESTALE;
-                r = is_linked(a, m, p->eprocess + a->offsets.links, &head.links);
+                r = is_linked(a, m, p->eprocess + a->offsets.links, &o.head.links);
                 if (r == 1)
                         return 0;
                 if (r < 0 && r != -EFAULT && r != -EINVAL)
@@ -116,36 +137,21 @@ int win32_process_check(const struct win32_anchors *a, vmie_mem *m, const proces
         return r < 0 ? r : -ESTALE;
 }
 
-/* Return: 0, -EAGAIN (it changed meanwhile), or a read error. */
-static int read_process(const struct win32_anchors *a, vmie_mem *m, uint64_t eprocess,
-        const struct object_head *head, process *ret_process)
+static process describe(uint64_t eprocess, const struct object *o)
 {
-        process p = { .eprocess = eprocess, .pid = head->pid };
-        struct object_head again;
-        struct object_life life;
-        uint64_t ppid;
-        int r;
+        process p = {
+                .cr3 = o->cr3,
+                .eprocess = eprocess,
+                .create_time = o->create_time,
+                .pid = o->head.pid,
+                .ppid = o->ppid,
+                .flags = is_alive(o) ? 0 : PROCESS_EXITED,
+        };
 
-        r = read_life(a, m, eprocess, &life);
-        if (r == 0)
-                r = read_kernel(a, m, eprocess + a->offsets.ppid, &ppid, sizeof(ppid));
-        if (r == 0)
-                r = read_kernel(a, m, eprocess + a->offsets.name, p.name, IMAGE_NAME_BYTES);
-        read_fence();
-        if (r == 0)
-                r = read_head(a, m, eprocess, &again);
-        if (r < 0)
-                return r;
-        if (memcmp(head, &again, sizeof(again)) != 0 || head->pid > PID_MAX)
-                return -EAGAIN;
-        p.cr3 = life.cr3;
-        p.create_time = life.create_time;
-        p.ppid = ppid;
-        p.flags = is_alive(&life) ? 0 : PROCESS_EXITED;
         if (p.pid == SYSTEM_PID)
                 p.flags |= PROCESS_SYSTEM;
-        *ret_process = p;
-        return 0;
+        memcpy(p.name, o->name, sizeof(o->name));
+        return p;
 }
 
 struct list_walk {
@@ -163,30 +169,41 @@ static bool is_head(const struct list_walk *w, uint64_t node)
         return node >= w->kernel_first && node <= w->kernel_last;
 }
 
-static int take_node(struct list_walk *w, uint64_t node, uint64_t from, uint64_t *ret_next)
+/* Return: 0, -EAGAIN (it is not where it was), or a read error. */
+static int take_process(struct list_walk *w, uint64_t node, uint64_t from, uint64_t *ret_next)
 {
         uint64_t eprocess = node - w->a->offsets.links;
-        struct object_head head;
-        process p;
+        struct object_head again;
+        struct object o;
         int r;
 
-        if (is_head(w, node))
-                r = read_kernel(w->a, w->m, node, &head.links, sizeof(head.links));
-        else
-                r = read_head(w->a, w->m, eprocess, &head);
+        r = read_object(w->a, w->m, eprocess, &o);
+        read_fence();
+        if (r == 0)
+                r = read_head(w->a, w->m, eprocess, &again);
         if (r < 0)
                 return r;
-        if (from && head.links.blink != from)
+        if (memcmp(&o.head, &again, sizeof(again)) != 0 || o.head.pid > PID_MAX ||
+                (from && o.head.links.blink != from))
                 return -EAGAIN;
-        *ret_next = head.links.flink;
-        if (is_head(w, node))
-                return 0;
-        r = read_process(w->a, w->m, eprocess, &head, &p);
+        if (w->n < w->cap)
+                w->out[w->n] = describe(eprocess, &o);
+        w->n++;
+        *ret_next = o.head.links.flink;
+        return 0;
+}
+
+static int pass_head(struct list_walk *w, uint64_t node, uint64_t from, uint64_t *ret_next)
+{
+        struct list_entry links;
+        int r;
+
+        r = read_kernel(w->a, w->m, node, &links, sizeof(links));
         if (r < 0)
                 return r;
-        if (w->n < w->cap)
-                w->out[w->n] = p;
-        w->n++;
+        if (links.blink != from)
+                return -EAGAIN;
+        *ret_next = links.flink;
         return 0;
 }
 
@@ -196,18 +213,23 @@ static int walk_list(struct list_walk *w)
         uint64_t node = first, from = 0, next;
 
         w->n = 0;
-        do {
+        for (size_t step = 0; step <= PROCESS_LIST_MAX; step++) {
                 int r;
 
-                if (w->n > PROCESS_LIST_MAX || node < KERNEL_VA_FIRST)
-                        return node < KERNEL_VA_FIRST ? -EAGAIN : -ELOOP;
-                r = take_node(w, node, from, &next);
+                if (node < KERNEL_VA_FIRST)
+                        return -EAGAIN;
+                if (is_head(w, node))
+                        r = pass_head(w, node, from, &next);
+                else
+                        r = take_process(w, node, from, &next);
                 if (r < 0)
                         return r;
                 from = node;
                 node = next;
-        } while (node != first);
-        return 0;
+                if (node == first)
+                        return 0;
+        }
+        return -ELOOP;
 }
 
 /* Is the list a trap rather than in motion? Brent: compare with a node left behind at every power of two. */

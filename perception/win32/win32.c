@@ -179,6 +179,7 @@ static int learn_offsets(
         r = offsets_learn(&q, &v->anchors.offsets, why);
         if (r < 0 && r != -EBADMSG)
                 return failed(v, why, WIN32_OFFSETS_UNKNOWN, v->info.system_eprocess, r);
+        v->anchors.object_end = process_object_end(&v->anchors.offsets);
         return r;
 }
 

@@ -145,6 +145,25 @@ static void a_list_that_cycles_is_told_from_a_torn_one(void **state)
         close_guest(&f);
 }
 
+/* Nodes inside the kernel image count as heads; a ring of them alone never comes back to System. */
+static void heads_that_only_know_each_other_end_the_walk(void **state)
+{
+        const uint64_t one = WINDOWS_KERNEL_BASE + 0x2100, two = WINDOWS_KERNEL_BASE + 0x2200;
+        struct fixture f;
+        process list[8];
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        put_link(&f, &f.b, 0, one);
+        windows_kernel_write(&f.w, one, &(uint64_t[]){ two, links_of(&f, &f.b) }, 16);
+        windows_kernel_write(&f.w, two, &(uint64_t[]){ two, one }, 16);
+        assert_int_equal(proc_list(f.v, list, 8, &n), -ELOOP);
+        windows_kernel_write(&f.w, two, &(uint64_t[]){ two, two }, 16);
+        assert_int_equal(proc_list(f.v, list, 8, &n), -ELOOP);
+        close_guest(&f);
+}
+
 static void links_into_nowhere_are_a_read_error(void **state)
 {
         struct fixture f;
@@ -295,6 +314,7 @@ int main(void)
                 cmocka_unit_test(an_exit_time_alone_is_an_end),
                 cmocka_unit_test(a_wrong_blink_is_torn_past_the_retries),
                 cmocka_unit_test(a_list_that_cycles_is_told_from_a_torn_one),
+                cmocka_unit_test(heads_that_only_know_each_other_end_the_walk),
                 cmocka_unit_test(links_into_nowhere_are_a_read_error),
                 cmocka_unit_test(a_pid_of_more_than_32_bits_is_no_process),
                 cmocka_unit_test(a_list_in_motion_is_walked_again),

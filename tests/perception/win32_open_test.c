@@ -156,6 +156,22 @@ static void an_accessor_that_the_shape_denies_is_refused(void **state)
         windows_deinit(&w);
 }
 
+static void an_accessor_pointing_outside_any_object_has_no_opinion(void **state)
+{
+        static const uint32_t offsets[] = { 0x10, 0x28, 0x2000, 0x7fffffff, 0xfffffff8 };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+                struct windows_config config = windows_future();
+                struct guest_windows w;
+
+                config.code.pid = offsets[i];
+                windows_init(&w, &config);
+                expect_reason(&w, WIN32_STAGE_OFFSETS, WIN32_OFFSETS_UNKNOWN);
+                windows_deinit(&w);
+        }
+}
+
 static void a_system_process_of_another_shape_is_refused(void **state)
 {
         static const struct {
@@ -574,6 +590,7 @@ int main(void)
                 cmocka_unit_test(an_offset_only_one_source_knows_is_refused),
                 cmocka_unit_test(two_sources_that_disagree_are_both_named),
                 cmocka_unit_test(an_accessor_that_the_shape_denies_is_refused),
+                cmocka_unit_test(an_accessor_pointing_outside_any_object_has_no_opinion),
                 cmocka_unit_test(a_system_process_of_another_shape_is_refused),
                 cmocka_unit_test(a_root_that_is_not_systems_own_is_refused),
                 cmocka_unit_test(no_stub_is_told),
