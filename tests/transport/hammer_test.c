@@ -16,10 +16,10 @@
 
 #include "relay.h"
 
-#define FRAME_BYTES (4u << 20)
+#define FRAME_BYTES (16u << 20)
 #define MARK_EVERY  4096u /* bytes between the marks that say whose frame it is */
-#define FRAMES      300
-#define OVERTAKEN   20
+#define FRAMES      60
+#define OVERTAKEN   10
 #define READERS     2
 
 static void burst(struct relay *r, uint32_t n)
@@ -34,8 +34,9 @@ static void burst(struct relay *r, uint32_t n)
         frame.height = FRAME_BYTES / RELAY_STRIDE;
         ring_publish(r->ring, &frame);
         server_wake(r->server);
+        /* the pace of a producer, nothing is waited for: sometimes long enough for a copy, mostly not */
         if (n % 7 == 6)
-                usleep(4000); /* the pace of a producer: nothing is waited for */
+                usleep(n % 28 == 27 ? 30000 : 500);
 }
 
 static bool is_whole(const uint8_t *pixels, uint64_t serial)
