@@ -68,7 +68,10 @@ int vgpup_discover_candidate(vmie_win32 *v, uint64_t *out_proc_cr3, uint64_t *ou
  * @region_gva: as discovered
  * @hb0:        as discovered
  *
- * Return: 1 (alive), 0 (did not tick), < 0 (read error).
+ * Entries and identity are rechecked; no process is named here, so its end cannot be: vgpup_read_status() of a bound
+ * handle sees that too.
+ *
+ * Return: 1 (alive), 0 (did not tick), < 0 (a read error; -ESTALE: no region there any more; -EAGAIN: its page kept moving).
  */
 int vgpup_confirm_alive(vmie_mem *m, uint64_t proc_cr3, uint64_t region_gva, uint64_t hb0);
 
@@ -136,7 +139,8 @@ int vgpup_sample_frame(vgpup_region *r, vmie_mem *m, uint8_t *dst, size_t cap, v
 int vgpup_read_cursor(vgpup_region *r, vmie_mem *m, vgpup_cursor *out);
 int vgpup_read_geometry(vgpup_region *r, vmie_mem *m, vgpup_geometry *out);
 
-/* Independent atomics, no seqlock. Return: 0, < 0; @out is written on 0 only, and run_epoch recorded in @r. */
+/* Independent atomics, no seqlock. Return: 0, < 0 (-EAGAIN: its page kept moving); @out is written on 0 only, and
+ * run_epoch recorded in @r. */
 int vgpup_read_status(vgpup_region *r, vmie_mem *m, vgpup_status *out);
 
 /* run_epoch of the last successful vgpup_read_status(); before one, of the binding. The core holds no reset policy. */

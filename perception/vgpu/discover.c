@@ -19,6 +19,9 @@
 #define PROBES_PER_PROCESS (1u << 20)
 #define PROBES_PER_SCAN    (1u << 22)
 
+/* Identities that are looked into further. One page mapped a million times over is a million of them. */
+#define HITS_PER_PROCESS 16u
+
 /* What a region's page carries in its leaf entry. A page written once and cleaned since has only Windows' own bit. */
 #define PTE_SOFTWARE_WRITE (UINT64_C(1) << 11)
 
@@ -32,7 +35,7 @@ struct search {
         size_t n;
         size_t stop_at; /* candidates that are enough; 0: all */
         size_t n_tables_left, n_probes_left;
-        size_t n_process_probes_left;
+        size_t n_process_probes_left, n_process_hits_left;
 };
 
 /* Highest user address: Windows gives out no more than the lower half, and no address reaches across the hole. */
@@ -49,7 +52,7 @@ static int confirm_hit(const struct search *s, uint64_t gva, const struct vgpu_i
         uint64_t heartbeat;
         int r;
 
-        if (id->producer_pid != s->proc->pid || id->region_bytes - 1 > s->user_last - gva)
+        if (id->region_bytes - 1 > s->user_last - gva)
                 return 0;
         window_init(&w, win32_anchors_of(s->v), s->proc, gva, id);
         r = window_open(&w, s->m);
@@ -86,8 +89,11 @@ static int probe(struct search *s, uint64_t gva, uint64_t gpa)
         r = gpa_read(s->m, gpa, &id, sizeof(id));
         if (r < 0)
                 return ends_scan(r) ? r : 0;
-        if (!vgpu_identity_valid(&id))
+        if (!vgpu_identity_valid(&id) || id.producer_pid != s->proc->pid)
                 return 0;
+        if (s->n_process_hits_left == 0)
+                return 1;
+        s->n_process_hits_left--;
         r = confirm_hit(s, gva, &id, &hit);
         if (r <= 0)
                 return ends_scan(r) ? r : 0;
@@ -129,6 +135,7 @@ static int search_process(struct search *s)
         size_t tables, probes;
         int r;
 
+        s->n_process_hits_left = HITS_PER_PROCESS;
         scan.n_tables_left = tables =
                 s->n_tables_left < TABLES_PER_PROCESS ? s->n_tables_left : TABLES_PER_PROCESS;
         s->n_process_probes_left = probes =

@@ -19,6 +19,7 @@
 /* A real kernel range takes some hundred tables; a hostile one must not keep us for longer than a second or so. */
 #define KERNEL_SCAN_TABLES 4096u
 #define KERNEL_SCAN_PROBES (1u << 20)
+#define PROBES_PER_IMAGE   64u /* what reading an image's headers counts for */
 
 /* The far jump at the block's start, the entry point's and the root's place: PROCESSOR_START_BLOCK. */
 struct start_block {
@@ -74,6 +75,8 @@ static int probe_image(struct kernel_search *s, uint64_t gva)
         struct pe_image image;
         int r;
 
+        s->n_probes_left -=
+                s->n_probes_left < PROBES_PER_IMAGE ? s->n_probes_left : PROBES_PER_IMAGE;
         r = pe_open(s->m, s->kcr3, gva, WIN32_KERNEL_NAME, &image);
         if (r == 0) {
                 s->image = image;

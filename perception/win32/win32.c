@@ -17,6 +17,7 @@
 #include "../memmodel/walk.h"
 
 #define KERNEL_HALF_FIRST_ENTRY  256u
+#define STUB_TRIES               16      /* one is usual; a guest can make 159 */
 #define BUILD_NUMBER_MASK        0xffffu /* the top bits of NtBuildNumber say free or checked */
 #define FIRST_BUILD_WITH_BOOT_ID 10240u
 
@@ -264,7 +265,10 @@ static int open_by_stub(struct vmie_win32 *v, struct win32_failure *why)
         struct low_stub stub = { 0 };
         int r;
 
-        while ((r = low_stub_next(v->m, stub.gpa + GVA_PAGE_BYTES, &stub)) == 1) {
+        for (int i = 0; i < STUB_TRIES; i++) {
+                r = low_stub_next(v->m, stub.gpa + GVA_PAGE_BYTES, &stub);
+                if (r <= 0)
+                        break;
                 r = open_root(v, stub.kcr3, stub.entry, why);
                 if (r == 0) {
                         v->info.kcr3_from_stub = true;

@@ -256,6 +256,22 @@ static void a_process_made_of_loops_costs_its_budget_only(void **state)
         close_guest(&f);
 }
 
+/* A process can map its own region's page as often as it likes. */
+static void one_page_mapped_many_times_is_looked_into_a_few_times(void **state)
+{
+        struct fixture f;
+        uint64_t page;
+
+        (void)state;
+        open_guest(&f);
+        page = image_translate(&f.w.image, f.r.proc.cr3, REGION_GVA);
+        for (unsigned i = 0; i < 32; i++)
+                image_map(&f.w.image, f.r.proc.cr3, 0x10000000 + i * VGPU_REGION_ALIGN, page, 1,
+                        PTE_W | PTE_U);
+        assert_int_equal(candidates(&f), 16);
+        close_guest(&f);
+}
+
 static void the_first_candidate_alone_is_reported_by_value(void **state)
 {
         uint64_t cr3, gva, hb0;
@@ -383,6 +399,7 @@ int main(void)
                 cmocka_unit_test(a_region_that_would_leave_the_user_half_is_none),
                 cmocka_unit_test(a_region_in_a_large_page_is_found),
                 cmocka_unit_test(a_process_made_of_loops_costs_its_budget_only),
+                cmocka_unit_test(one_page_mapped_many_times_is_looked_into_a_few_times),
                 cmocka_unit_test(the_first_candidate_alone_is_reported_by_value),
                 cmocka_unit_test(no_candidate_leaves_the_outputs_alone),
                 cmocka_unit_test(a_scan_that_is_cancelled_says_so),

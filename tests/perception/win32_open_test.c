@@ -273,6 +273,25 @@ static void stubs_that_all_lead_nowhere_say_why(void **state)
         windows_deinit(&w);
 }
 
+static void a_low_megabyte_full_of_stubs_costs_a_few_tries(void **state)
+{
+        struct windows_config config = windows_known(19045);
+        struct guest_windows w;
+        uint64_t trap;
+
+        (void)state;
+        config.no_stub = true;
+        windows_init(&w, &config);
+        trap = image_page(&w.image);
+        for (unsigned i = 0; i < 512; i++)
+                image_put64(&w.image, trap + i * 8, trap | PTE_P);
+        for (uint64_t gpa = 0x1000; gpa <= 0x9f000; gpa += GVA_PAGE_BYTES)
+                put_stub(&w, gpa, JUMP, WINDOWS_KERNEL_BASE, trap);
+        image_put64(&w.image, trap, 0x5a4d); /* every page of that world begins with MZ */
+        expect_reason(&w, WIN32_STAGE_KERNEL, WIN32_STUB_STALE);
+        windows_deinit(&w);
+}
+
 static void what_is_nearly_a_stub_is_none(void **state)
 {
         static const struct {
@@ -596,6 +615,7 @@ int main(void)
                 cmocka_unit_test(no_stub_is_told),
                 cmocka_unit_test(stale_stubs_are_passed_over),
                 cmocka_unit_test(stubs_that_all_lead_nowhere_say_why),
+                cmocka_unit_test(a_low_megabyte_full_of_stubs_costs_a_few_tries),
                 cmocka_unit_test(what_is_nearly_a_stub_is_none),
                 cmocka_unit_test(the_kernel_is_found_without_an_entry_near_it),
                 cmocka_unit_test(another_image_below_the_entry_is_not_the_kernel),
