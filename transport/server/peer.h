@@ -9,6 +9,8 @@
 #include "listen.h"
 #include "server.h"
 
+#define PEER_BUDGET 256u /* messages a client may send in one go */
+
 struct server {
         struct listener listener;
         int reserve_fd; /* closed for a moment when descriptors have run out, to refuse a client properly */
