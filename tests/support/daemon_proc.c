@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int write_config(const struct daemon_proc *d, const char *ram, const char *machine, uint64_t ram_size,
-        const char *more)
+static int write_config(const struct daemon_proc *d, const char *ram, const char *machine,
+        uint64_t ram_size, const char *more)
 {
         FILE *f = fopen(d->config, "we");
 
@@ -43,7 +43,8 @@ int daemon_proc_restart(struct daemon_proc *d)
         _exit(127);
 }
 
-int daemon_proc_start(struct daemon_proc *ret, const char *ram, const char *machine, uint64_t ram_size, const char *more)
+int daemon_proc_start(struct daemon_proc *ret, const char *ram, const char *machine,
+        uint64_t ram_size, const char *more)
 {
         struct daemon_proc d = { .dir = "/tmp/vgpud-test-XXXXXX" };
         int r;
@@ -169,5 +170,6 @@ static unsigned count_file_maps(pid_t pid)
 
 struct daemon_proc_holds daemon_proc_holds(const struct daemon_proc *d)
 {
-        return (struct daemon_proc_holds){ .n_fds = count_fds(d->pid), .n_maps = count_file_maps(d->pid) };
+        return (struct daemon_proc_holds){ .n_fds = count_fds(d->pid),
+                .n_maps = count_file_maps(d->pid) };
 }

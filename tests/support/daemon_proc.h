@@ -29,7 +29,8 @@ struct daemon_proc {
  *
  * Does not wait: clients of the library wait for a daemon themselves. Return: 0 or -errno.
  */
-int daemon_proc_start(struct daemon_proc *ret, const char *ram, const char *machine, uint64_t ram_size, const char *more);
+int daemon_proc_start(struct daemon_proc *ret, const char *ram, const char *machine,
+        uint64_t ram_size, const char *more);
 
 /* Run it again on the same configuration, after daemon_proc_kill(). Return: 0 or -errno. */
 int daemon_proc_restart(struct daemon_proc *d);
