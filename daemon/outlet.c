@@ -77,6 +77,19 @@ static void watch_peer(struct outlet *o, struct peer *peer)
         uv_poll_start(&watch->poll, UV_READABLE, on_peer);
 }
 
+static void log_refusal(const struct outlet *o, uint64_t full_before)
+{
+        if (server_counters(o->server)->refused[VGPU_GOODBYE_FULL] > full_before)
+                journal_event(EVENT_CLIENT_REFUSED, LOG_NOTICE, NULL,
+                        "A client was refused: as many are connected as [ring] max_clients = %u "
+                        "allows",
+                        o->config->ring.max_clients);
+        else
+                journal_event(EVENT_CLIENT_REFUSED, LOG_WARNING, NULL,
+                        "A client was refused: the daemon has no descriptor left for it; raise "
+                        "LimitNOFILE=");
+}
+
 static void on_connect(uv_poll_t *poll, int status, int events)
 {
         struct outlet *o = poll->data;
@@ -86,16 +99,15 @@ static void on_connect(uv_poll_t *poll, int status, int events)
         (void)events;
         /* Bounded, so that a storm of connections cannot keep the loop from the guest. */
         for (int i = 0; i < 16 && r >= 0; i++) {
+                uint64_t full = server_counters(o->server)->refused[VGPU_GOODBYE_FULL];
+
                 r = server_accept(o->server, uv_hrtime(), &peer);
                 if (r == 0)
                         return;
                 if (r == 1)
                         watch_peer(o, peer);
                 if (r == -ECONNREFUSED) {
-                        journal_event(EVENT_CLIENT_REFUSED, LOG_NOTICE, NULL,
-                                "A client was refused: %u are connected, as many as [ring] "
-                                "max_clients allows",
-                                server_n_peers(o->server));
+                        log_refusal(o, full);
                         r = 0;
                 }
         }
@@ -124,7 +136,7 @@ static int new_ring(struct outlet *o, uint64_t slot_bytes, struct ring **ret_rin
                 .slots = o->config->ring.slots,
                 .slot_bytes = slot_bytes,
                 .generation = o->generation + 1,
-                .serial = o->ring ? ring_serial(o->ring) : 0,
+                .replaces = o->ring,
                 .tick_period_ms = OUTLET_TICK_MS,
         };
         int r;
@@ -236,36 +248,17 @@ void outlet_set_liveness(struct outlet *o, enum vgpu_ring_state state, uint64_t 
 
 void outlet_set_cursor(struct outlet *o, const struct vgpu_ring_cursor *cursor)
 {
-        o->cursor = *cursor;
-        o->has_cursor = true;
         told(o, ring_set_cursor(o->ring, cursor));
 }
 
 void outlet_set_geometry(struct outlet *o, const struct vgpu_ring_geometry *geometry)
 {
-        o->geometry = *geometry;
-        o->has_geometry = true;
         told(o, ring_set_geometry(o->ring, geometry));
 }
 
 void outlet_set_status(struct outlet *o, const struct vgpu_ring_status *status)
 {
-        o->status = *status;
-        o->has_status = true;
         told(o, ring_set_status(o->ring, status));
-}
-
-/* What was last told stands in the new ring before any client can map it. */
-static void carry_over(struct outlet *o, struct ring *ring)
-{
-        ring_tick(ring, uv_hrtime());
-        ring_set_liveness(ring, &o->liveness);
-        if (o->has_cursor)
-                ring_set_cursor(ring, &o->cursor);
-        if (o->has_geometry)
-                ring_set_geometry(ring, &o->geometry);
-        if (o->has_status)
-                ring_set_status(ring, &o->status);
 }
 
 int outlet_fit(struct outlet *o, uint64_t bytes)
@@ -279,7 +272,6 @@ int outlet_fit(struct outlet *o, uint64_t bytes)
         r = new_ring(o, bytes > 2 * have ? bytes : 2 * have, &ring);
         if (r < 0)
                 return r;
-        carry_over(o, ring);
         o->ring = ring;
         server_set_ring(o->server, ring);
         ring_supersede(old, o->generation);

@@ -27,12 +27,7 @@ struct outlet {
         uv_poll_t listener;
         uv_timer_t tick;
 
-        /* last told, for the next generation */
-        struct vgpu_ring_liveness liveness;
-        struct vgpu_ring_cursor cursor;
-        struct vgpu_ring_geometry geometry;
-        struct vgpu_ring_status status;
-        bool has_cursor, has_geometry, has_status;
+        struct vgpu_ring_liveness liveness; /* last told */
 };
 
 /**
@@ -62,7 +57,7 @@ void outlet_set_status(struct outlet *o, const struct vgpu_ring_status *status);
 /**
  * outlet_fit() - make sure a slot holds @bytes
  *
- * A ring that is too small is replaced by one of at least twice its capacity; clients are sent it before the first frame
+ * A ring that is too small is replaced by one of at least twice its capacity; records carry over, and clients are sent it before the first frame
  * in it.
  *
  * Return: 0, or what ring_new() said; the old ring stays then.
