@@ -33,9 +33,9 @@
 #define VGPU_SLOT_STRIDE         UINT64_C(0x08000000) /* most bytes one slot may span: 128 MiB */
 #define VGPU_MIN_SLOTS           2u
 #define VGPU_MAX_SLOTS           8u
-#define VGPU_HEARTBEAT_PERIOD_MS 100u                  /* a reader confirms after 2, calls it lost after 5 */
+#define VGPU_HEARTBEAT_PERIOD_MS 100u /* a reader confirms after 2, calls it lost after 5 */
 #define VGPU_SLOT_NONE           UINT32_C(0xFFFFFFFF) /* `latest` before the first frame */
-#define VGPU_MAX_DAMAGE          16u                   /* rectangles per frame */
+#define VGPU_MAX_DAMAGE          16u                  /* rectangles per frame */
 
 /* status */
 enum {
@@ -98,19 +98,19 @@ enum {
 
 #define VGPU_FRAME_CURSOR_DRAWN UINT32_C(1) /* slot flags: the cursor is in the pixels */
 
-/* Pixels per slot line are described by this; the line is part of its slot and read inside the slot's seq window. */
+/* One slot's line: what its pixels are. Part of the slot, so read inside its seq window. */
 typedef struct {
         uint32_t seq;          /* odd while the slot is being written */
-        uint32_t damage_count; /* 1..16 rectangles relative to damage_base; anything else: whole frame */
+        uint32_t damage_count; /* 1..16 rectangles since damage_base; else the whole frame */
         uint32_t width;
         uint32_t height;
-        uint32_t stride; /* bytes */
-        uint32_t format; /* VGPU_FMT_* */
-        uint64_t frame_id;     /* from 1, strictly rising over the whole process life, gaps allowed */
+        uint32_t stride;   /* bytes */
+        uint32_t format;   /* VGPU_FMT_* */
+        uint64_t frame_id; /* from 1, strictly rising over the whole process life, gaps allowed */
         uint64_t timestamp_ns; /* producer's monotonic clock at capture */
         uint32_t flags;        /* VGPU_FRAME_* */
         uint32_t run_epoch;    /* the run this frame belongs to */
-        uint64_t damage_base;  /* frame_id the damage is relative to (same run_epoch and mode); 0: whole frame */
+        uint64_t damage_base;  /* frame_id of the same run and mode; 0: whole frame */
         uint64_t reserved;
 } vgpu_slot_t;
 
@@ -123,23 +123,23 @@ typedef struct {
         /* 0x000 identity: written once per mapping, magic last */
         uint64_t magic;
         uint32_t abi_version;
-        uint32_t producer_bytes; /* VGPU_PRODUCER_BYTES */
-        uint64_t region_bytes;   /* ring_offset + slot_count * slot_stride */
-        uint32_t control_offset; /* VGPU_CONTROL_OFFSET */
-        uint32_t control_bytes;  /* VGPU_CONTROL_BYTES */
-        uint64_t ring_offset;    /* VGPU_RING_OFFSET */
-        uint64_t slot_stride;    /* multiple of 4096, > 0, <= VGPU_SLOT_STRIDE */
-        uint32_t slot_count;     /* VGPU_MIN_SLOTS..VGPU_MAX_SLOTS */
+        uint32_t producer_bytes;      /* VGPU_PRODUCER_BYTES */
+        uint64_t region_bytes;        /* ring_offset + slot_count * slot_stride */
+        uint32_t control_offset;      /* VGPU_CONTROL_OFFSET */
+        uint32_t control_bytes;       /* VGPU_CONTROL_BYTES */
+        uint64_t ring_offset;         /* VGPU_RING_OFFSET */
+        uint64_t slot_stride;         /* multiple of 4096, > 0, <= VGPU_SLOT_STRIDE */
+        uint32_t slot_count;          /* VGPU_MIN_SLOTS..VGPU_MAX_SLOTS */
         uint32_t heartbeat_period_ms; /* 1..VGPU_HEARTBEAT_PERIOD_MS */
         uint32_t producer_pid;        /* the guest's pid of the process this mapping is in */
         uint32_t identity_crc;        /* CRC-32C of bytes 0x00..0x3B, magic included */
 
         /* 0x040 status: cold, independent atomics */
-        uint64_t heartbeat;         /* +1 per period while the producer lives */
-        uint32_t run_epoch;         /* from 1; +1 per session break inside one process */
-        uint32_t status;            /* VGPU_ST_* */
-        uint32_t backend;           /* VGPU_BK_* */
-        uint32_t error_code;        /* the backend's own; 0: none */
+        uint64_t heartbeat;  /* +1 per period while the producer lives */
+        uint32_t run_epoch;  /* from 1; +1 per session break inside one process */
+        uint32_t status;     /* VGPU_ST_* */
+        uint32_t backend;    /* VGPU_BK_* */
+        uint32_t error_code; /* the backend's own; 0: none */
         uint32_t applied_fps;
         uint32_t supported_formats; /* bit (1 << VGPU_FMT_*) */
         uint32_t ctrl_ack;          /* last even ctrl_gen applied */
@@ -184,10 +184,10 @@ typedef struct {
 
 /* The control block: written by the external host writer alone, under ctrl_gen as a seqlock. */
 typedef struct {
-        uint32_t ctrl_gen;      /* odd while being written */
-        uint32_t desired_state; /* VGPU_CMD_*: first byte of an intent's significant range */
-        uint32_t target_fps;    /* 0: producer's default */
-        uint32_t draw_cursor;   /* 0 or 1 */
+        uint32_t ctrl_gen;       /* odd while being written */
+        uint32_t desired_state;  /* VGPU_CMD_*: first byte of an intent's significant range */
+        uint32_t target_fps;     /* 0: producer's default */
+        uint32_t draw_cursor;    /* 0 or 1 */
         uint32_t full_frame_req; /* edge counter: last field of the significant range */
         uint32_t consumer_attached;
         uint64_t consumer_tick;
