@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "text.h"
 #include "vgpu_client.h"
@@ -54,7 +55,8 @@ static const struct command commands[] = {
                 .help = "  --ram FILE      the guest's RAM: memory-backend-file's path, or "
                         "/proc/PID/fd/N of a memfd\n"
                         "  --machine M     q35 (default), pc, microvm or flat\n"
-                        "  --ram-size S    bytes, or with K, M, G (default: the file's size)\n"
+                        "  --ram-size S    bytes, also as 0x..., or with K, M, G (default: the "
+                        "file's size)\n"
                         "  --kcr3 HEX      System page-table root (default: found through the low "
                         "stub)\n"
                         "  --json          print one JSON object at the end\n"
@@ -164,11 +166,19 @@ const char *ctl_socket(const struct ctl *ctl, char *buf, size_t cap)
         return path;
 }
 
+/* connect() has one word for a plain file and for a daemon that died. */
+static bool is_other_file(const char *path)
+{
+        struct stat st;
+
+        return stat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 /*
  * The library says what happened in a sentence; what to do next is for this program's users. The sentence may
  * be what the other end of the socket sent, so it is escaped like everything from outside.
  */
-int ctl_connect_failed(const struct vgpu_client_failure *why)
+int ctl_connect_failed(const char *path, const struct vgpu_client_failure *why)
 {
         static const struct {
                 int error;
@@ -187,6 +197,8 @@ int ctl_connect_failed(const struct vgpu_client_failure *why)
         const char *next = "";
         char text[4 * sizeof why->text];
 
+        if (is_other_file(path))
+                return ctl_fail("'%s' is no socket. Name the daemon's with --socket.", path);
         for (size_t i = 0; i < sizeof advice / sizeof advice[0]; i++)
                 if (advice[i].error == -why->error)
                         next = advice[i].next;

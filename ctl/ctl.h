@@ -67,7 +67,7 @@ const char *ctl_socket(const struct ctl *ctl, char *buf, size_t cap);
 
 struct vgpu_client_failure;
 
-/* Says why the daemon could not be talked to and what to do about it. Return: CTL_FAILED. */
-int ctl_connect_failed(const struct vgpu_client_failure *why);
+/* Says why the daemon at @path could not be talked to and what to do about it. Return: CTL_FAILED. */
+int ctl_connect_failed(const char *path, const struct vgpu_client_failure *why);
 
 #endif /* CTL_H */

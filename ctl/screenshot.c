@@ -145,7 +145,7 @@ static int take(const char *path, const char *file, bool with_cursor, uint64_t t
         int r = vgpu_client_connect(path, &options, &shot.client, &why);
 
         if (r < 0)
-                return ctl_connect_failed(&why);
+                return ctl_connect_failed(path, &why);
         r = wait_for_frame(&shot, timeout_ms);
         if (r == 1) {
                 warn_if_old(&shot);

@@ -163,7 +163,7 @@ int status_run(const struct ctl *ctl, int argc, char **argv)
         if (!path)
                 return CTL_FAILED;
         if (vgpu_client_query(path, VGPU_QUERY_STATUS, 0, &reply, &why) < 0)
-                return ctl_connect_failed(&why);
+                return ctl_connect_failed(path, &why);
         r = show(path, reply, json);
         free(reply);
         return r;

@@ -36,26 +36,6 @@ static int digits(const char *text, int base, uint64_t *ret, const char **ret_en
         return 0;
 }
 
-int text_to_size(const char *text, uint64_t *ret)
-{
-        static const char units[] = "KMG";
-        const char *end, *unit;
-        uint64_t value;
-        int r = digits(text, 10, &value, &end);
-
-        if (r < 0)
-                return r;
-        if (*end) {
-                unit = strchr(units, *end & ~0x20);
-                if (!unit || !*unit || end[1])
-                        return -EINVAL;
-                if (__builtin_mul_overflow(value, UINT64_C(1) << (10 * (unit - units + 1)), &value))
-                        return -ERANGE;
-        }
-        *ret = value;
-        return 0;
-}
-
 static bool has_0x(const char *text)
 {
         return text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
@@ -71,6 +51,29 @@ static int whole(const char *text, int base, uint64_t *ret)
                 return r;
         if (*end)
                 return -EINVAL;
+        *ret = value;
+        return 0;
+}
+
+int text_to_size(const char *text, uint64_t *ret)
+{
+        static const char units[] = "KMG";
+        const char *end, *unit;
+        uint64_t value;
+        int r;
+
+        if (has_0x(text))
+                return whole(text + 2, 16, ret);
+        r = digits(text, 10, &value, &end);
+        if (r < 0)
+                return r;
+        if (*end) {
+                unit = strchr(units, *end & ~0x20);
+                if (!unit || !*unit || end[1])
+                        return -EINVAL;
+                if (__builtin_mul_overflow(value, UINT64_C(1) << (10 * (unit - units + 1)), &value))
+                        return -ERANGE;
+        }
         *ret = value;
         return 0;
 }

@@ -8,9 +8,10 @@
 #include <stdint.h>
 
 /**
- * text_to_size() - "4G", "512M", "65536"
+ * text_to_size() - "4G", "512M", "65536", "0x100000000"
  *
- * Decimal digits and at most one of K, M, G (powers of 1024, either case).
+ * Decimal digits and at most one of K, M, G (powers of 1024, either case), or hexadecimal bytes after 0x, which is how
+ * other tools print sizes of RAM.
  *
  * Return: 0 and *ret, -EINVAL, or -ERANGE (does not fit 64 bits).
  */

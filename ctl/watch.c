@@ -161,7 +161,7 @@ static int watch(const char *path, uint64_t ms)
         int r = vgpu_client_connect(path, &options, &w.client, &why);
 
         if (r < 0)
-                return ctl_connect_failed(&why);
+                return ctl_connect_failed(path, &why);
         w.period_ns = w.terminal ? TERMINAL_PERIOD_NS : PLAIN_PERIOD_NS;
         catch_signals();
         r = follow(&w, ms);

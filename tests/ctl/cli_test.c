@@ -112,6 +112,23 @@ static void without_a_daemon_every_client_command_ends_with_1_and_says_what_to_d
         assert_int_equal(access("/tmp/never.png", F_OK), -1);
 }
 
+static void a_path_that_is_no_socket_is_told_from_a_dead_daemon(void **state)
+{
+        static const char *const paths[] = { "/etc/passwd", "/tmp" };
+
+        (void)state;
+        for (size_t i = 0; i < 2; i++) {
+                const char *args[MAX_ARGS] = { "--socket", paths[i], "status" };
+                struct tool_result r = run(args);
+
+                assert_int_equal(r.exit_code, 1);
+                assert_non_null(strstr(r.err, paths[i]));
+                assert_non_null(strstr(r.err, "is no socket"));
+                assert_null(strstr(r.err, "died"));
+                tool_result_deinit(&r);
+        }
+}
+
 /* A folder with @n sockets, by name only. */
 static struct ctl folder(char *dir, unsigned n)
 {
@@ -153,6 +170,7 @@ int main(void)
                 cmocka_unit_test(help_and_version_are_answers_not_errors),
                 cmocka_unit_test(
                         without_a_daemon_every_client_command_ends_with_1_and_says_what_to_do),
+                cmocka_unit_test(a_path_that_is_no_socket_is_told_from_a_dead_daemon),
                 cmocka_unit_test(the_only_socket_is_found_and_two_are_a_question),
         };
 

@@ -45,7 +45,11 @@ static void sizes_take_one_unit_of_1024(void **state)
                 { "1 ", -EINVAL, 0 },
                 { "4GB", -EINVAL, 0 },
                 { "4T", -EINVAL, 0 },
-                { "0x1000", -EINVAL, 0 },
+                { "0x100000000", 0, UINT64_C(1) << 32 },
+                { "0XfF", 0, 255 },
+                { "0x", -EINVAL, 0 },
+                { "0x4G", -EINVAL, 0 },
+                { "0x10000000000000000", -ERANGE, 0 },
                 { "1.5G", -EINVAL, 0 },
         };
 
