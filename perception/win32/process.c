@@ -210,7 +210,7 @@ static int pass_head(struct list_walk *w, uint64_t node, uint64_t from, uint64_t
 static int walk_list(struct list_walk *w)
 {
         uint64_t first = w->a->system_eprocess + w->a->offsets.links;
-        uint64_t node = first, from = 0, next;
+        uint64_t node = first, from = 0, next = 0;
 
         w->n = 0;
         for (size_t step = 0; step <= PROCESS_LIST_MAX; step++) {
