@@ -85,13 +85,15 @@ static vgpu_source *open_source(struct probe_report *report, const struct probe_
         vgpu_source *source =
                 vgpu_source_open(request->ram, request->machine, request->ram_size, &why);
         char ram[512], bytes[32], want[32], have[32];
+        size_t n_pieces;
 
         text_escape(ram, sizeof ram, request->ram, strlen(request->ram));
         if (source) {
+                vgpu_source_pieces(source, &n_pieces);
                 probe_ok(report, "source", "%s, %s as %s in %zu piece%s", ram,
                         text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)),
-                        vgpu_machine_name(request->machine), vgpu_source_layout(source)->n_pieces,
-                        vgpu_source_layout(source)->n_pieces == 1 ? "" : "s");
+                        vgpu_machine_name(request->machine), n_pieces,
+                        n_pieces == 1 ? "" : "s");
         } else if (why.reason == VGPU_SOURCE_TOO_SHORT) {
                 probe_failed(report, "source", source_hint(why.reason),
                         "'%s': %s: %s wanted, %s there", ram, vgpu_source_reason_text(why.reason),

@@ -12,7 +12,7 @@
 
 static bool ram_lost(struct guest *g)
 {
-        if (vgpu_source_check(g->ram->source, g->config->guest.ram) == 0)
+        if (vgpu_source_check(g->ram->source) == 0)
                 return false;
         guest_set_reason(g, "%s was removed, replaced or truncated", g->config->guest.ram);
         return true;

@@ -42,6 +42,13 @@ struct gpa_extent {
 struct vmie_mem_ops {
         /* Copies [gpa, gpa + len), which lies inside one extent, to @dst. 0 or negative errno; @dst then unspecified. */
         int (*read)(void *ctx, uint64_t gpa, void *dst, size_t len);
+
+        /*
+         * Where bytes that may not be zero begin, at or behind @gpa and before @end, both in one extent: a hole of a
+         * sparse RAM file need not be read to know what is in it. NULL: a source that cannot tell. 0 and *ret_gpa,
+         * -ENXIO (nothing but holes up to @end), or another negative errno.
+         */
+        int (*next_data)(void *ctx, uint64_t gpa, uint64_t end, uint64_t *ret_gpa);
 };
 
 /* Why a walk stopped. A reason is kept for each refused read: "why did it fail?" is the question people ask first. */
@@ -49,10 +56,10 @@ enum gva_fault_kind {
         GVA_FAULT_NONE,
         GVA_FAULT_NON_CANONICAL, /* not an address this paging mode can form */
         GVA_FAULT_NOT_PRESENT,   /* an entry with the valid bit clear */
-        GVA_FAULT_MALFORMED,     /* a large-page bit where there are no large pages, or a misaligned large page */
-        GVA_FAULT_NOT_USER,      /* a kernel's page where only a user's would do */
-        GVA_FAULT_OUTSIDE_RAM,   /* a table or page beyond the RAM that exists */
-        GVA_FAULT_SOURCE,        /* the host could not read the bytes: @error says why */
+        GVA_FAULT_MALFORMED, /* a large-page bit where there are no large pages, or a misaligned large page */
+        GVA_FAULT_NOT_USER,    /* a kernel's page where only a user's would do */
+        GVA_FAULT_OUTSIDE_RAM, /* a table or page beyond the RAM that exists */
+        GVA_FAULT_SOURCE,      /* the host could not read the bytes: @error says why */
         GVA_FAULT_CANCELED,
 };
 
@@ -70,10 +77,11 @@ typedef struct vmie_mem {
         void *ctx;
         const struct gpa_extent *extents; /* ascending, not overlapping; borrowed */
         size_t n_extents;
-        const atomic_bool *cancel; /* NULL, or a flag that ends every read and scan with -ECANCELED */
-        uint64_t kcr3;             /* System page-table root; 0 until a kernel was found */
-        unsigned levels;           /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3) */
-        struct gva_fault fault;    /* of the last call that failed */
+        const atomic_bool
+                *cancel;        /* NULL, or a flag that ends every read and scan with -ECANCELED */
+        uint64_t kcr3;          /* System page-table root; 0 until a kernel was found */
+        unsigned levels;        /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3) */
+        struct gva_fault fault; /* of the last call that failed */
 } vmie_mem;
 
 struct gva_mapping {

@@ -1,12 +1,14 @@
 /*
  * vgpu_source.h - where guest RAM is on this host
  *
- * A memory source is the RAM file of a running guest (memory-backend-file's path, or /proc/PID/fd/N of a memfd), opened
- * O_RDONLY: the daemon cannot write guest memory, whatever goes wrong. It offers two readings of the same bytes as a
- * vmie_mem: by pread, which never allocates a page in a sparse file (attach, discovery), and through a PROT_READ map
- * (frames). A file truncated under the map is -ESTALE, not a SIGBUS death: reads through the map run under a guard.
+ * A memory source is the RAM of a running guest, in one file or several (memory-backend-file's path, or /proc/PID/fd/N of
+ * a memfd), or an image of one that was taken (vgpu_image.h). Files are opened O_RDONLY: the daemon cannot write guest
+ * memory, whatever goes wrong. A source offers two readings of the same bytes as a vmie_mem: by pread, which never
+ * allocates a page in a sparse file (attach, discovery), and through a PROT_READ map (frames). A file truncated under the
+ * map is -ESTALE, not a SIGBUS death: reads through the map run under a guard.
  *
- * Guest-physical addresses differ from file offsets above the PCI hole; the layout says how.
+ * Guest-physical addresses differ from file offsets above the PCI hole; the layout says how. docs/sources.md has what an
+ * admin needs to know about all this.
  */
 #ifndef VGPU_SOURCE_H
 #define VGPU_SOURCE_H
@@ -30,14 +32,16 @@ int vgpu_machine_from_name(const char *name, enum vgpu_machine *ret);
 
 struct vgpu_layout_piece {
         uint64_t gpa;
-        uint64_t offset; /* in the RAM file */
+        uint64_t offset; /* in its file */
         uint64_t len;
+        uint32_t file; /* which of the source's files */
 };
 
-#define VGPU_LAYOUT_MAX 16
+#define VGPU_LAYOUT_MAX       64
+#define VGPU_SOURCE_FILES_MAX 16
 
 struct vgpu_layout {
-        struct vgpu_layout_piece piece[VGPU_LAYOUT_MAX]; /* ascending by gpa */
+        struct vgpu_layout_piece piece[VGPU_LAYOUT_MAX]; /* ascending by gpa, not overlapping */
         size_t n_pieces;
 };
 
@@ -50,24 +54,41 @@ struct vgpu_layout {
  */
 int vgpu_layout_for(enum vgpu_machine machine, uint64_t ram_size, struct vgpu_layout *ret_layout);
 
+/**
+ * vgpu_layout_split() - the same over several backends: QEMU lays them out as if they were one, in the nodes' order
+ * @sizes:   bytes of each file; multiples of 4096, > 0
+ * @n_files: 1 to VGPU_SOURCE_FILES_MAX
+ *
+ * Return: 0 and *ret_layout, or -EINVAL.
+ */
+int vgpu_layout_split(enum vgpu_machine machine, const uint64_t *sizes, size_t n_files,
+        struct vgpu_layout *ret_layout);
+
+/* Do both put the same bytes at the same addresses? Where one is cut into more pieces does not matter. */
+bool vgpu_layout_equal(const struct vgpu_layout *a, const struct vgpu_layout *b);
+
 typedef struct vgpu_source vgpu_source;
 
 enum vgpu_source_reason {
         VGPU_SOURCE_OK,
-        VGPU_SOURCE_MISSING,      /* no such file */
-        VGPU_SOURCE_FORBIDDEN,    /* permission */
-        VGPU_SOURCE_NOT_A_FILE,   /* a directory, pipe, device... */
+        VGPU_SOURCE_MISSING,    /* no such file */
+        VGPU_SOURCE_FORBIDDEN,  /* permission */
+        VGPU_SOURCE_NOT_A_FILE, /* a directory, pipe, device... */
         VGPU_SOURCE_EMPTY,
-        VGPU_SOURCE_TOO_SHORT,    /* shorter than the configured RAM size */
-        VGPU_SOURCE_BAD_SIZE,     /* not whole pages */
+        VGPU_SOURCE_TOO_SHORT, /* shorter than the configured RAM size, or than its layout */
+        VGPU_SOURCE_BAD_SIZE,  /* not whole pages */
         VGPU_SOURCE_MAP_FAILED,
-        VGPU_SOURCE_OPEN_FAILED,  /* anything else open() said: @error */
+        VGPU_SOURCE_OPEN_FAILED, /* anything else open() said: @error */
+        VGPU_SOURCE_BAD_LAYOUT,  /* pieces that overlap, or lie in no file */
+        VGPU_SOURCE_IMAGE_BROKEN, /* an image's own headers contradict themselves or the file's size */
+        VGPU_SOURCE_IMAGE_KIND, /* an image of a kind that does not hold all of memory, or not one of x86-64 */
 };
 
 struct vgpu_source_failure {
         enum vgpu_source_reason reason;
-        int error; /* errno behind it, 0: none */
+        int error;           /* errno behind it, 0: none */
         uint64_t want, have; /* bytes, for TOO_SHORT and BAD_SIZE */
+        unsigned file;       /* which one, from 0 */
 };
 
 const char *vgpu_source_reason_text(enum vgpu_source_reason reason);
@@ -87,11 +108,31 @@ const char *vgpu_source_reason_text(enum vgpu_source_reason reason);
 vgpu_source *vgpu_source_open(const char *path, enum vgpu_machine machine, uint64_t ram_size,
         struct vgpu_source_failure *reterr_why);
 
+/**
+ * vgpu_source_open_files() - the same for RAM in several backends (NUMA nodes)
+ * @paths:    files in the nodes' order
+ * @n_paths:  1 to VGPU_SOURCE_FILES_MAX
+ * @ram_size: bytes of all of them, 0: their sizes
+ *
+ * With a size given the last file may be longer than what is left for it; all others count whole.
+ */
+vgpu_source *vgpu_source_open_files(const char *const *paths, size_t n_paths,
+        enum vgpu_machine machine, uint64_t ram_size, struct vgpu_source_failure *reterr_why);
+
+/**
+ * vgpu_source_open_layout() - the same with a layout that somebody knows, as QEMU does
+ * @layout: copied; its pieces name files by their place in @paths
+ */
+vgpu_source *vgpu_source_open_layout(const char *const *paths, size_t n_paths,
+        const struct vgpu_layout *layout, struct vgpu_source_failure *reterr_why);
+
 /* Unmaps and closes. NULL is fine. No vmie_mem made from it may be used afterwards. Returns NULL. */
 vgpu_source *vgpu_source_close(vgpu_source *s);
 
 uint64_t vgpu_source_ram_size(const vgpu_source *s);
-const struct vgpu_layout *vgpu_source_layout(const vgpu_source *s);
+
+/* Where RAM lies; ascending. Borrowed, lives as long as @s. */
+const struct vgpu_layout_piece *vgpu_source_pieces(const vgpu_source *s, size_t *ret_n);
 
 /* Fill @ret_mem to read by pread / through the map. @ret_mem borrows @s; any number may exist, one per thread. */
 void vgpu_source_mem_pread(vgpu_source *s, vmie_mem *ret_mem);
@@ -108,18 +149,17 @@ void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);
  * Return: 0, -EFAULT (outside RAM), -ESTALE (the file shrank under the map), -EIO (the host could not give the page:
  * out of memory, or it is bad). After a failure @dst is unspecified.
  */
-int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents, uint64_t base_offset,
-        uint8_t *dst);
+int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
+        uint64_t base_offset, uint8_t *dst);
 
 /**
- * vgpu_source_check() - is the file still what was opened?
- * @path: where it was opened from
+ * vgpu_source_check() - are the files still what was opened?
  *
- * Two system calls, no read. A file that grew is still what it was.
+ * Two system calls for each, no read. A file that grew is still what it was.
  *
  * Return: 0, -ESTALE (truncated, or another file is at the path), -ENOENT (nothing is at the path any more), or what
  * else looking at the path said (-EACCES...).
  */
-int vgpu_source_check(const vgpu_source *s, const char *path);
+int vgpu_source_check(const vgpu_source *s);
 
 #endif /* VGPU_SOURCE_H */

@@ -1,32 +1,19 @@
 /*
- * source.c - a RAM file as guest-physical memory, by pread and through a map
+ * source.c - RAM files as guest-physical memory: opened, measured, laid out
  *
  * Two readings because each is wrong for the other's job: reading a hole of a sparse file through a map makes the host
  * allocate the page, so a scan over a guest's RAM would make it resident; and a system call per page costs three times
- * the copy of a frame. Both read the same descriptor, opened O_RDONLY: no code path here, and no bug in one, can write to a
+ * the copy of a frame. Both read the same descriptors, opened O_RDONLY: no code path here, and no bug in one, can write to a
  * guest.
  */
-#include <assert.h>
+#include "source.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "guard.h"
-#include "vgpu_source.h"
-
-struct vgpu_source {
-        int fd;
-        const uint8_t *map; /* the whole RAM, in file order; NULL until mapped */
-        uint64_t ram_size;
-        dev_t dev;
-        ino_t ino;
-        struct vgpu_layout layout;
-        struct gpa_extent extents[VGPU_LAYOUT_MAX]; /* the layout as a vmie_mem wants it */
-};
 
 const char *vgpu_source_reason_text(enum vgpu_source_reason reason)
 {
@@ -49,6 +36,12 @@ const char *vgpu_source_reason_text(enum vgpu_source_reason reason)
                 return "the RAM file cannot be mapped";
         case VGPU_SOURCE_OPEN_FAILED:
                 return "the RAM file cannot be opened";
+        case VGPU_SOURCE_BAD_LAYOUT:
+                return "the layout of RAM has pieces that overlap, or lie outside its files";
+        case VGPU_SOURCE_IMAGE_BROKEN:
+                return "the image is damaged: its headers contradict themselves or the file's size";
+        case VGPU_SOURCE_IMAGE_KIND:
+                return "an image of a kind that does not hold all of an x86-64 machine's memory";
         }
         return "unknown reason";
 }
@@ -70,113 +63,125 @@ static enum vgpu_source_reason reason_of_open(int error)
         }
 }
 
-/* Opens and measures: all that can be wrong with the file itself. */
-static struct vgpu_source_failure open_file(vgpu_source *s, const char *path, uint64_t ram_size)
+/* ---- files -------------------------------------------------------------------------------------------------------- */
+
+struct vgpu_source_failure source_add_file(vgpu_source *s, const char *path)
 {
+        struct vgpu_source_failure why = { .file = (unsigned)s->n_files };
+        struct source_file *f = &s->file[s->n_files];
         struct stat st;
 
+        *f = (struct source_file){ .path = strdup(path) };
         /* O_NONBLOCK: a pipe at the path must not hang us; regular files do not care. */
-        s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (s->fd < 0 || fstat(s->fd, &st) < 0)
-                return (struct vgpu_source_failure){ .reason = reason_of_open(errno),
-                        .error = errno };
-        if (!S_ISREG(st.st_mode))
-                return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_NOT_A_FILE };
-        if (st.st_size == 0)
-                return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_EMPTY,
-                        .want = ram_size };
-        if (ram_size == 0)
-                ram_size = (uint64_t)st.st_size;
-        if (ram_size % GVA_PAGE_BYTES != 0)
-                return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_BAD_SIZE,
-                        .want = ram_size,
-                        .have = (uint64_t)st.st_size };
-        if (ram_size > (uint64_t)st.st_size)
-                return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_TOO_SHORT,
-                        .want = ram_size,
-                        .have = (uint64_t)st.st_size };
-
-        s->ram_size = ram_size;
-        s->dev = st.st_dev;
-        s->ino = st.st_ino;
-        return (struct vgpu_source_failure){ 0 };
-}
-
-static struct vgpu_source_failure map_file(vgpu_source *s, enum vgpu_machine machine)
-{
-        int error = guard_install();
-        void *map;
-
-        if (vgpu_layout_for(machine, s->ram_size, &s->layout) < 0)
-                return (struct vgpu_source_failure){
-                        .reason = VGPU_SOURCE_BAD_SIZE, .want = s->ram_size, .have = s->ram_size
-                };
-        for (size_t i = 0; i < s->layout.n_pieces; i++)
-                s->extents[i] = (struct gpa_extent){ .gpa = s->layout.piece[i].gpa,
-                        .len = s->layout.piece[i].len };
-
-        if (error < 0)
-                return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_MAP_FAILED,
-                        .error = -error };
-        map = mmap(NULL, s->ram_size, PROT_READ, MAP_SHARED | MAP_NORESERVE, s->fd, 0);
-        if (map == MAP_FAILED)
-                return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_MAP_FAILED,
-                        .error = errno };
-        /* A crash of ours must not write the guest's memory into a core file. */
-        madvise(map, s->ram_size, MADV_DONTDUMP);
-        s->map = map;
-        return (struct vgpu_source_failure){ 0 };
-}
-
-vgpu_source *vgpu_source_open(const char *path, enum vgpu_machine machine, uint64_t ram_size,
-        struct vgpu_source_failure *reterr_why)
-{
-        struct vgpu_source_failure why = { .reason = VGPU_SOURCE_OPEN_FAILED, .error = ENOMEM };
-        vgpu_source *s = malloc(sizeof(*s));
-
-        if (s != NULL) {
-                *s = (vgpu_source){ .fd = -1 };
-                why = open_file(s, path, ram_size);
-                if (why.reason == VGPU_SOURCE_OK)
-                        why = map_file(s, machine);
-                if (why.reason == VGPU_SOURCE_OK)
-                        return s;
+        f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        why.error = f->path == NULL ? ENOMEM : f->fd < 0 || fstat(f->fd, &st) < 0 ? errno : 0;
+        s->n_files++;
+        if (why.error != 0) {
+                why.reason = reason_of_open(why.error);
+                return why;
         }
-        if (reterr_why != NULL)
-                *reterr_why = why;
-        return vgpu_source_close(s);
+        if (!S_ISREG(st.st_mode))
+                why.reason = VGPU_SOURCE_NOT_A_FILE;
+        else if (st.st_size == 0)
+                why.reason = VGPU_SOURCE_EMPTY;
+        f->size = (uint64_t)st.st_size;
+        f->dev = st.st_dev;
+        f->ino = st.st_ino;
+        return why;
 }
 
-vgpu_source *vgpu_source_close(vgpu_source *s)
+/*
+ * How much of each file is RAM: all of it, or what a given size leaves for the last one. A size is what the admin typed or
+ * what the file has.
+ */
+static struct vgpu_source_failure measure_files(vgpu_source *s, uint64_t ram_size)
 {
-        if (s == NULL)
-                return NULL;
-        if (s->map != NULL)
-                munmap((void *)s->map, s->ram_size);
-        if (s->fd >= 0)
-                close(s->fd);
-        free(s);
-        return NULL;
+        struct vgpu_source_failure why = { .want = ram_size };
+        uint64_t left = ram_size;
+
+        for (size_t i = 0; i < s->n_files; i++) {
+                struct source_file *f = &s->file[i];
+                bool last = i + 1 == s->n_files;
+
+                why.have += f->size;
+                why.file = (unsigned)i;
+                if (ram_size != 0 && f->size >= left && !last)
+                        why.reason = VGPU_SOURCE_BAD_SIZE;
+                else if (ram_size != 0 && last && f->size < left)
+                        why.reason = VGPU_SOURCE_TOO_SHORT;
+                else if (ram_size != 0 && last)
+                        f->size = left;
+                if (why.reason == VGPU_SOURCE_OK && f->size % GVA_PAGE_BYTES != 0)
+                        why.reason = VGPU_SOURCE_BAD_SIZE;
+                if (why.reason != VGPU_SOURCE_OK) {
+                        why.want = ram_size != 0 ? ram_size : f->size;
+                        return why;
+                }
+                left -= f->size;
+        }
+        return (struct vgpu_source_failure){ 0 };
 }
 
-uint64_t vgpu_source_ram_size(const vgpu_source *s)
+/* ---- pieces ------------------------------------------------------------------------------------------------------- */
+
+static bool pieces_are_sound(
+        const vgpu_source *s, const struct vgpu_layout_piece *pieces, size_t n_pieces)
 {
-        return s->ram_size;
+        uint64_t end = 0;
+
+        for (size_t i = 0; i < n_pieces; i++) {
+                const struct vgpu_layout_piece *p = &pieces[i];
+
+                if (p->len == 0 || p->file >= s->n_files || p->gpa < end ||
+                        __builtin_add_overflow(p->gpa, p->len, &end))
+                        return false;
+        }
+        return n_pieces > 0;
 }
 
-const struct vgpu_layout *vgpu_source_layout(const vgpu_source *s)
+struct vgpu_source_failure source_set_pieces(
+        vgpu_source *s, const struct vgpu_layout_piece *pieces, size_t n_pieces)
 {
-        return &s->layout;
+        if (!pieces_are_sound(s, pieces, n_pieces))
+                return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_BAD_LAYOUT };
+        for (size_t i = 0; i < n_pieces; i++) {
+                const struct vgpu_layout_piece *p = &pieces[i];
+                uint64_t size = s->file[p->file].size;
+
+                if (p->len > size || p->offset > size - p->len)
+                        return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_TOO_SHORT,
+                                .want = p->offset + p->len,
+                                .have = size,
+                                .file = p->file };
+        }
+        s->piece = calloc(n_pieces, sizeof(*s->piece));
+        s->extent = calloc(n_pieces, sizeof(*s->extent));
+        if (s->piece == NULL || s->extent == NULL)
+                return (struct vgpu_source_failure){ .reason = VGPU_SOURCE_OPEN_FAILED,
+                        .error = ENOMEM };
+        for (size_t i = 0; i < n_pieces; i++) {
+                s->piece[i] = pieces[i];
+                s->extent[i] = (struct gpa_extent){ .gpa = pieces[i].gpa, .len = pieces[i].len };
+                s->ram_size += pieces[i].len;
+        }
+        s->n_pieces = n_pieces;
+        return (struct vgpu_source_failure){ 0 };
 }
 
-/* The piece with @gpa in it, or NULL; *ret_left is what it has from there on. */
-static const struct vgpu_layout_piece *piece_at(
+const struct vgpu_layout_piece *source_piece_at(
         const vgpu_source *s, uint64_t gpa, uint64_t *ret_left)
 {
-        for (size_t i = 0; i < s->layout.n_pieces; i++) {
-                const struct vgpu_layout_piece *p = &s->layout.piece[i];
+        size_t low = 0, high = s->n_pieces;
 
-                if (gpa - p->gpa < p->len) {
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                const struct vgpu_layout_piece *p = &s->piece[middle];
+
+                if (gpa < p->gpa) {
+                        high = middle;
+                } else if (gpa - p->gpa >= p->len) {
+                        low = middle + 1;
+                } else {
                         *ret_left = p->len - (gpa - p->gpa);
                         return p;
                 }
@@ -184,213 +189,165 @@ static const struct vgpu_layout_piece *piece_at(
         return NULL;
 }
 
-/* ---- by pread ---------------------------------------------------------------------------------------------------- */
-
-static int pread_all(int fd, uint8_t *dst, size_t len, uint64_t offset)
+const struct vgpu_layout_piece *vgpu_source_pieces(const vgpu_source *s, size_t *ret_n)
 {
-        while (len > 0) {
-                ssize_t n = pread(fd, dst, len, (off_t)offset);
+        *ret_n = s->n_pieces;
+        return s->piece;
+}
 
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -EIO;
-                if (n == 0)
-                        return -ESTALE; /* it was longer when it was opened */
-                dst += n;
-                len -= (size_t)n;
-                offset += (uint64_t)n;
+uint64_t vgpu_source_ram_size(const vgpu_source *s)
+{
+        return s->ram_size;
+}
+
+/* ---- life --------------------------------------------------------------------------------------------------------- */
+
+vgpu_source *source_new(void)
+{
+        return calloc(1, sizeof(vgpu_source));
+}
+
+static struct vgpu_source_failure add_files(
+        vgpu_source *s, const char *const *paths, size_t n_paths)
+{
+        struct vgpu_source_failure why = { .reason = VGPU_SOURCE_BAD_LAYOUT };
+
+        if (n_paths == 0 || n_paths > VGPU_SOURCE_FILES_MAX)
+                return why;
+        why.reason = VGPU_SOURCE_OK;
+        for (size_t i = 0; i < n_paths && why.reason == VGPU_SOURCE_OK; i++)
+                why = source_add_file(s, paths[i]);
+        return why;
+}
+
+/* QEMU's own layout for this machine, over the files' sizes. */
+static struct vgpu_source_failure lay_out(vgpu_source *s, enum vgpu_machine machine)
+{
+        uint64_t sizes[VGPU_SOURCE_FILES_MAX], total = 0;
+        struct vgpu_layout layout;
+
+        for (size_t i = 0; i < s->n_files; i++)
+                total += sizes[i] = s->file[i].size;
+        if (vgpu_layout_split(machine, sizes, s->n_files, &layout) < 0)
+                return (struct vgpu_source_failure){
+                        .reason = VGPU_SOURCE_BAD_SIZE, .want = total, .have = total
+                };
+        return source_set_pieces(s, layout.piece, layout.n_pieces);
+}
+
+/* Hands @s over when all went well, closes it otherwise. */
+static vgpu_source *finish(
+        vgpu_source *s, struct vgpu_source_failure why, struct vgpu_source_failure *reterr_why)
+{
+        if (s == NULL)
+                why = (struct vgpu_source_failure){ .reason = VGPU_SOURCE_OPEN_FAILED,
+                        .error = ENOMEM };
+        else if (why.reason == VGPU_SOURCE_OK)
+                why = source_map(s);
+        if (why.reason == VGPU_SOURCE_OK)
+                return s;
+        if (reterr_why != NULL)
+                *reterr_why = why;
+        return vgpu_source_close(s);
+}
+
+vgpu_source *vgpu_source_open_files(const char *const *paths, size_t n_paths,
+        enum vgpu_machine machine, uint64_t ram_size, struct vgpu_source_failure *reterr_why)
+{
+        struct vgpu_source_failure why = { 0 };
+        vgpu_source *s = source_new();
+
+        if (s != NULL) {
+                why = add_files(s, paths, n_paths);
+                if (why.reason == VGPU_SOURCE_EMPTY)
+                        why.want = ram_size;
+                if (why.reason == VGPU_SOURCE_OK)
+                        why = measure_files(s, ram_size);
+                if (why.reason == VGPU_SOURCE_OK)
+                        why = lay_out(s, machine);
         }
-        return 0;
+        return finish(s, why, reterr_why);
 }
 
-static int read_by_pread(void *ctx, uint64_t gpa, void *dst, size_t len)
+vgpu_source *vgpu_source_open(const char *path, enum vgpu_machine machine, uint64_t ram_size,
+        struct vgpu_source_failure *reterr_why)
 {
-        const vgpu_source *s = ctx;
-        uint64_t left = 0;
-        const struct vgpu_layout_piece *p = piece_at(s, gpa, &left);
-
-        if (p == NULL || len > left)
-                return -EFAULT;
-        return pread_all(s->fd, dst, len, p->offset + (gpa - p->gpa));
+        return vgpu_source_open_files(&path, 1, machine, ram_size, reterr_why);
 }
 
-/* ---- through the map --------------------------------------------------------------------------------------------- */
-
-static const uint8_t *ram_at(const vgpu_source *s, uint64_t gpa, uint64_t *ret_left)
+vgpu_source *vgpu_source_open_layout(const char *const *paths, size_t n_paths,
+        const struct vgpu_layout *layout, struct vgpu_source_failure *reterr_why)
 {
-        const struct vgpu_layout_piece *p = piece_at(s, gpa, ret_left);
+        struct vgpu_source_failure why = { 0 };
+        vgpu_source *s = source_new();
 
-        return p != NULL ? s->map + p->offset + (gpa - p->gpa) : NULL;
-}
-
-/* A fault under the map with the file still long enough is the host's own: no memory for a hole, a bad DIMM. */
-static int reason_of_fault(const vgpu_source *s)
-{
-        struct stat st;
-
-        if (fstat(s->fd, &st) < 0)
-                return -EIO;
-        return (uint64_t)st.st_size < s->ram_size ? -ESTALE : -EIO;
-}
-
-struct copy {
-        const uint8_t *src;
-        void *dst;
-        size_t len;
-};
-
-/* An aligned word is what a page-table entry or a seq is: it must not be put together from two moments. */
-static void copy_body(void *arg)
-{
-        const struct copy *c = arg;
-
-        if (c->len == sizeof(uint64_t) && (uintptr_t)c->src % sizeof(uint64_t) == 0) {
-                uint64_t word =
-                        __atomic_load_n((const uint64_t *)(const void *)c->src, __ATOMIC_RELAXED);
-
-                memcpy(c->dst, &word, sizeof(word));
-        } else if (c->len == sizeof(uint32_t) && (uintptr_t)c->src % sizeof(uint32_t) == 0) {
-                uint32_t word =
-                        __atomic_load_n((const uint32_t *)(const void *)c->src, __ATOMIC_RELAXED);
-
-                memcpy(c->dst, &word, sizeof(word));
-        } else {
-                memcpy(c->dst, c->src, c->len);
+        if (s != NULL) {
+                why = add_files(s, paths, n_paths);
+                if (why.reason == VGPU_SOURCE_OK)
+                        why = source_set_pieces(s, layout->piece, layout->n_pieces);
         }
+        return finish(s, why, reterr_why);
 }
 
-static int read_by_map(void *ctx, uint64_t gpa, void *dst, size_t len)
+vgpu_source *vgpu_source_close(vgpu_source *s)
 {
-        const vgpu_source *s = ctx;
-        uint64_t left = 0;
-        struct copy c = { .src = ram_at(s, gpa, &left), .dst = dst, .len = len };
-
-        if (c.src == NULL || len > left)
-                return -EFAULT;
-        return guard_run(s->map, s->ram_size, copy_body, &c) == 0 ? 0 : reason_of_fault(s);
-}
-
-struct gather {
-        const vgpu_source *s;
-        const struct gva_extent *extents;
-        size_t n_extents;
-        uint64_t base_offset;
-        uint8_t *dst;
-        int error;
-};
-
-static bool ram_has(const vgpu_source *s, uint64_t gpa, uint64_t len)
-{
-        uint64_t left = 0;
-
-        while (piece_at(s, gpa, &left) != NULL) {
-                if (len <= left)
-                        return true;
-                len -= left;
-                gpa += left;
+        if (s == NULL)
+                return NULL;
+        source_unmap(s);
+        for (size_t i = 0; i < s->n_files; i++) {
+                if (s->file[i].fd >= 0)
+                        close(s->file[i].fd);
+                free(s->file[i].path);
         }
-        return false;
-}
-
-/* An extent lies in one piece, unless two pieces meet in guest-physical space only. */
-static int copy_extent(const vgpu_source *s, const struct gva_extent *e, uint8_t *dst)
-{
-        uint64_t gpa = e->gpa, todo = e->len;
-
-        /* As a whole and first: a length that runs out of RAM must not run out of @dst. */
-        if (!ram_has(s, gpa, todo))
-                return -EFAULT;
-        while (todo > 0) {
-                uint64_t left = 0;
-                const uint8_t *src = ram_at(s, gpa, &left);
-                uint64_t n = todo < left ? todo : left;
-
-                memcpy(dst, src, n);
-                dst += n;
-                gpa += n;
-                todo -= n;
-        }
-        return 0;
-}
-
-/*
- * Pages of a frame are scattered and the hardware's prefetchers stop at a page's end, so nobody else asks for the head
- * of the next extent (and its TLB entry) while this one is copied.
- */
-static void prefetch_extent(const vgpu_source *s, const struct gva_extent *e)
-{
-        uint64_t left = 0;
-        const uint8_t *src = ram_at(s, e->gpa, &left);
-
-        if (src != NULL)
-                __builtin_prefetch(src, 0, 0);
-}
-
-static void gather_body(void *arg)
-{
-        struct gather *g = arg;
-
-        for (size_t i = 0; i < g->n_extents && g->error == 0; i++) {
-                const struct gva_extent *e = &g->extents[i];
-
-                if (i + 1 < g->n_extents)
-                        prefetch_extent(g->s, e + 1);
-                g->error = copy_extent(g->s, e, g->dst + (e->offset - g->base_offset));
-        }
-}
-
-int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
-        uint64_t base_offset, uint8_t *dst)
-{
-        struct gather g = {
-                .s = s,
-                .extents = extents,
-                .n_extents = n_extents,
-                .base_offset = base_offset,
-                .dst = dst,
-        };
-
-        if (guard_run(s->map, s->ram_size, gather_body, &g) < 0)
-                return reason_of_fault(s);
-        return g.error;
+        free(s->piece);
+        free(s->extent);
+        free(s);
+        return NULL;
 }
 
 /* ---- as memory values -------------------------------------------------------------------------------------------- */
-
-static const struct vmie_mem_ops pread_ops = { .read = read_by_pread };
-static const struct vmie_mem_ops map_ops = { .read = read_by_map };
 
 static vmie_mem mem_over(vgpu_source *s, const struct vmie_mem_ops *ops)
 {
         return (vmie_mem){
                 .ops = ops,
                 .ctx = s,
-                .extents = s->extents,
-                .n_extents = s->layout.n_pieces,
+                .extents = s->extent,
+                .n_extents = s->n_pieces,
                 .levels = 4,
         };
 }
 
 void vgpu_source_mem_pread(vgpu_source *s, vmie_mem *ret_mem)
 {
-        *ret_mem = mem_over(s, &pread_ops);
+        *ret_mem = mem_over(s, &source_pread_ops);
 }
 
 void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem)
 {
-        *ret_mem = mem_over(s, &map_ops);
+        *ret_mem = mem_over(s, &source_map_ops);
 }
 
-int vgpu_source_check(const vgpu_source *s, const char *path)
+/* ---- later -------------------------------------------------------------------------------------------------------- */
+
+static int check_file(const struct source_file *f)
 {
         struct stat st;
 
-        if (fstat(s->fd, &st) < 0)
+        if (fstat(f->fd, &st) < 0)
                 return -errno;
-        if ((uint64_t)st.st_size < s->ram_size)
+        if ((uint64_t)st.st_size < f->size)
                 return -ESTALE;
-        if (stat(path, &st) < 0)
+        if (stat(f->path, &st) < 0)
                 return reason_of_open(errno) == VGPU_SOURCE_MISSING ? -ENOENT : -errno;
-        return st.st_dev == s->dev && st.st_ino == s->ino ? 0 : -ESTALE;
+        return st.st_dev == f->dev && st.st_ino == f->ino ? 0 : -ESTALE;
+}
+
+int vgpu_source_check(const vgpu_source *s)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < s->n_files && r == 0; i++)
+                r = check_file(&s->file[i]);
+        return r;
 }

@@ -139,6 +139,118 @@ static void a_size_that_no_guest_has_gets_no_layout(void **state)
         assert_int_equal(l.n_pieces, 77);
 }
 
+static void several_backends_are_laid_out_as_if_they_were_one(void **state)
+{
+        const uint64_t sizes[] = { 1 * GIB, 3 * GIB };
+        const struct vgpu_layout want = {
+                .piece = { { 0, 0, 1 * GIB, 0 }, { 1 * GIB, 0, 1 * GIB, 1 },
+                        { 4 * GIB, 1 * GIB, 2 * GIB, 1 } },
+                .n_pieces = 3,
+        };
+        const struct vgpu_layout cut = {
+                .piece = { { 0, 0, 640 * PAGE, 0 }, { 640 * PAGE, 640 * PAGE, GIB - 640 * PAGE, 0 },
+                        { 1 * GIB, 0, 1 * GIB, 1 }, { 4 * GIB, 1 * GIB, 2 * GIB, 1 } },
+                .n_pieces = 4,
+        };
+        struct vgpu_layout l;
+
+        (void)state;
+        assert_int_equal(vgpu_layout_split(VGPU_MACHINE_Q35, sizes, 2, &l), 0);
+        assert_true(vgpu_layout_equal(&l, &want));
+        assert_true(vgpu_layout_equal(&l, &cut));
+        l.piece[2].offset += PAGE;
+        assert_false(vgpu_layout_equal(&l, &want));
+        l.n_pieces = 2;
+        assert_false(vgpu_layout_equal(&l, &want));
+        assert_false(vgpu_layout_equal(&want, &l));
+}
+
+/* Two files with a piece of the second below the first: every way of reading finds each byte in its own. */
+static void pieces_of_several_files_are_one_memory(void **state)
+{
+        struct ram a = ram_new(2 * MIB), b = ram_new(4 * MIB);
+        const char *const paths[] = { a.path, b.path };
+        const struct vgpu_layout layout = {
+                .piece = { { 0, 2 * MIB, 2 * MIB, 1 }, { 2 * MIB, 0, 2 * MIB, 0 },
+                        { 4 * GIB, 0, 2 * MIB, 1 } },
+                .n_pieces = 3,
+        };
+        const struct gva_extent across = { .gpa = 2 * MIB - 4, .offset = 0, .len = 8 };
+        struct vgpu_source_failure why = { 0 };
+        vgpu_source *s = vgpu_source_open_layout(paths, 2, &layout, &why);
+        char got[9] = "";
+        vmie_mem m;
+
+        (void)state;
+        assert_non_null(s);
+        ram_put(&b, 4 * MIB - 4, "left");
+        ram_put(&a, 0, "rite");
+        ram_put(&b, 0, "far");
+        assert_int_equal(vgpu_source_gather(s, &across, 1, 0, (uint8_t *)got), 0);
+        assert_string_equal(got, "leftrite");
+        vgpu_source_mem_map(s, &m);
+        assert_int_equal(gpa_read(&m, 2 * MIB - 4, got, 8), 0);
+        assert_string_equal(got, "leftrite");
+        vgpu_source_mem_pread(s, &m);
+        assert_int_equal(gpa_read(&m, 4 * GIB, got, 4), 0);
+        assert_string_equal(got, "far");
+        assert_int_equal(ftruncate(a.fd, MIB), 0);
+        assert_int_equal(vgpu_source_check(s), -ESTALE);
+        vgpu_source_close(s);
+        close(a.fd);
+        close(b.fd);
+}
+
+static void a_layout_that_contradicts_itself_or_its_files_is_refused(void **state)
+{
+        static const struct {
+                struct vgpu_layout_piece piece[2];
+                enum vgpu_source_reason reason;
+        } cases[] = {
+                { { { 0, 0, 2 * MIB, 0 }, { MIB, 0, MIB, 0 } }, VGPU_SOURCE_BAD_LAYOUT },
+                { { { 4 * GIB, 0, MIB, 0 }, { 0, 0, MIB, 0 } }, VGPU_SOURCE_BAD_LAYOUT },
+                { { { 0, 0, MIB, 0 }, { MIB, 0, MIB, 1 } }, VGPU_SOURCE_BAD_LAYOUT },
+                { { { 0, 0, MIB, 0 }, { MIB, 0, 0, 0 } }, VGPU_SOURCE_BAD_LAYOUT },
+                { { { 0, 0, MIB, 0 }, { -PAGE, 0, MIB, 0 } }, VGPU_SOURCE_BAD_LAYOUT },
+                { { { 0, 0, MIB, 0 }, { MIB, MIB, 2 * MIB, 0 } }, VGPU_SOURCE_TOO_SHORT },
+                { { { 0, 0, MIB, 0 }, { MIB, -PAGE, MIB, 0 } }, VGPU_SOURCE_TOO_SHORT },
+        };
+        struct ram ram = ram_new(2 * MIB);
+        const char *path = ram.path;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct vgpu_layout layout = { .n_pieces = 2 };
+                struct vgpu_source_failure why = { 0 };
+
+                memcpy(layout.piece, cases[i].piece, sizeof(cases[i].piece));
+                assert_null(vgpu_source_open_layout(&path, 1, &layout, &why));
+                assert_int_equal(why.reason, cases[i].reason);
+        }
+        close(ram.fd);
+}
+
+static void holes_are_passed_over_to_the_next_data(void **state)
+{
+        struct ram ram = ram_new(16 * MIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_FLAT);
+        uint64_t gpa;
+        vmie_mem m;
+
+        (void)state;
+        ram_put(&ram, 5 * MIB + 100, "data");
+        vgpu_source_mem_pread(s, &m);
+        assert_int_equal(m.ops->next_data(m.ctx, 0, 16 * MIB, &gpa), 0);
+        assert_int_equal(gpa, 5 * MIB);
+        assert_int_equal(m.ops->next_data(m.ctx, 5 * MIB + 8, 16 * MIB, &gpa), 0);
+        assert_int_equal(gpa, 5 * MIB + 8);
+        assert_int_equal(m.ops->next_data(m.ctx, 0, 5 * MIB, &gpa), -ENXIO);
+        assert_int_equal(m.ops->next_data(m.ctx, 6 * MIB, 16 * MIB, &gpa), -ENXIO);
+        assert_int_equal(m.ops->next_data(m.ctx, 0, 17 * MIB, &gpa), -EFAULT);
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
 static void a_machine_is_known_by_its_own_name_only(void **state)
 {
         enum vgpu_machine machine = VGPU_MACHINE_PC;
@@ -233,13 +345,14 @@ static void a_ram_size_below_the_files_hides_the_rest(void **state)
 {
         struct ram ram = ram_new(8 * MIB);
         vgpu_source *s = vgpu_source_open(ram.path, VGPU_MACHINE_FLAT, 4 * MIB, NULL);
+        size_t n_pieces;
         vmie_mem m;
         char c;
 
         (void)state;
         assert_non_null(s);
         assert_int_equal(vgpu_source_ram_size(s), 4 * MIB);
-        assert_int_equal(vgpu_source_layout(s)->piece[0].len, 4 * MIB);
+        assert_int_equal(vgpu_source_pieces(s, &n_pieces)[0].len, 4 * MIB);
         vgpu_source_mem_map(s, &m);
         assert_int_equal(mem_read(&m, 4 * MIB - 1, &c, 1), 0);
         assert_int_equal(mem_read(&m, 4 * MIB, &c, 1), -EFAULT);
@@ -315,7 +428,7 @@ static void a_file_truncated_under_the_map_is_stale_not_a_crash(void **state)
         vgpu_source_mem_map(s, &map);
         vgpu_source_mem_pread(s, &file);
         assert_int_equal(mem_read(&map, 2 * MIB, buf, PAGE), 0);
-        assert_int_equal(vgpu_source_check(s, ram.path), 0);
+        assert_int_equal(vgpu_source_check(s), 0);
 
         assert_int_equal(ftruncate(ram.fd, MIB), 0);
         /* Twice each: the first abandoned read must leave the guard usable. */
@@ -326,12 +439,12 @@ static void a_file_truncated_under_the_map_is_stale_not_a_crash(void **state)
                 assert_int_equal(vgpu_source_gather(s, extents, 2, 0, buf), -ESTALE);
                 assert_int_equal(mem_read(&map, 0, buf, PAGE), 0);
         }
-        assert_int_equal(vgpu_source_check(s, ram.path), -ESTALE);
+        assert_int_equal(vgpu_source_check(s), -ESTALE);
 
         /* Long again: its bytes are readable, whatever they are now. */
         assert_int_equal(ftruncate(ram.fd, 4 * MIB), 0);
         assert_int_equal(mem_read(&map, 2 * MIB, buf, PAGE), 0);
-        assert_int_equal(vgpu_source_check(s, ram.path), 0);
+        assert_int_equal(vgpu_source_check(s), 0);
         vgpu_source_close(s);
         close(ram.fd);
 }
@@ -403,20 +516,20 @@ static void a_file_that_is_replaced_or_removed_is_noticed(void **state)
         assert_true(fd >= 0 && ftruncate(fd, (off_t)MIB) == 0);
         s = vgpu_source_open(path, VGPU_MACHINE_FLAT, 0, NULL);
         assert_non_null(s);
-        assert_int_equal(vgpu_source_check(s, path), 0);
+        assert_int_equal(vgpu_source_check(s), 0);
         assert_int_equal(ftruncate(fd, (off_t)(2 * MIB)), 0);
-        assert_int_equal(vgpu_source_check(s, path), 0);
+        assert_int_equal(vgpu_source_check(s), 0);
         close(fd);
 
         fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         assert_true(fd >= 0 && ftruncate(fd, (off_t)MIB) == 0);
         close(fd);
         assert_int_equal(rename(other, path), 0);
-        assert_int_equal(vgpu_source_check(s, path), -ESTALE);
+        assert_int_equal(vgpu_source_check(s), -ESTALE);
         assert_int_equal(unlink(path), 0);
-        assert_int_equal(vgpu_source_check(s, path), -ENOENT);
+        assert_int_equal(vgpu_source_check(s), -ENOENT);
         assert_int_equal(rmdir(dir), 0);
-        assert_int_equal(vgpu_source_check(s, path), -ENOENT);
+        assert_int_equal(vgpu_source_check(s), -ENOENT);
         vgpu_source_close(s);
 }
 
@@ -571,6 +684,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_layout_splits_at_its_machines_threshold),
                 cmocka_unit_test(a_size_that_no_guest_has_gets_no_layout),
+                cmocka_unit_test(several_backends_are_laid_out_as_if_they_were_one),
+                cmocka_unit_test(pieces_of_several_files_are_one_memory),
+                cmocka_unit_test(a_layout_that_contradicts_itself_or_its_files_is_refused),
+                cmocka_unit_test(holes_are_passed_over_to_the_next_data),
                 cmocka_unit_test(a_machine_is_known_by_its_own_name_only),
                 cmocka_unit_test(both_readings_find_bytes_on_both_sides_of_the_hole),
                 cmocka_unit_test(a_read_outside_ram_is_refused_by_both_readings),

@@ -1,0 +1,68 @@
+/*
+ * source.h - a source from the inside: files, pieces, and how they are read
+ *
+ * source.c opens and closes; source_pread.c and source_mmap.c are the two ways of reading; image.c finds the pieces of an
+ * image in its headers.
+ */
+#ifndef VGPU_SOURCE_SOURCE_H
+#define VGPU_SOURCE_SOURCE_H
+
+#include "vgpu_source.h"
+
+struct source_file {
+        int fd;
+        char *path;    /* as it was opened */
+        uint64_t size; /* bytes of it that pieces may use */
+        uint64_t at;   /* of its first byte in the map */
+        dev_t dev;
+        ino_t ino;
+};
+
+struct vgpu_source {
+        struct source_file file[VGPU_SOURCE_FILES_MAX];
+        size_t n_files;
+
+        struct vgpu_layout_piece
+                *piece;            /* ascending by gpa, not overlapping, each within its file */
+        struct gpa_extent *extent; /* the same as a vmie_mem wants it */
+        size_t n_pieces;
+        uint64_t ram_size; /* of all pieces */
+
+        const uint8_t *map; /* all files, one behind the other; NULL until mapped */
+        void *reserved;     /* what munmap() gets */
+        uint64_t reserved_len;
+        uint64_t map_len;
+};
+
+/* The empty source, for vgpu_source_close() to take. NULL when memory runs out. */
+vgpu_source *source_new(void);
+
+/**
+ * source_add_file() - open and measure one more file
+ *
+ * Return: why not, or reason VGPU_SOURCE_OK; its file.size is the file's.
+ */
+struct vgpu_source_failure source_add_file(vgpu_source *s, const char *path);
+
+/**
+ * source_set_pieces() - where in its files RAM is
+ * @pieces: copied; from whom they are is not trusted: they are checked against each other and the files' sizes
+ */
+struct vgpu_source_failure source_set_pieces(
+        vgpu_source *s, const struct vgpu_layout_piece *pieces, size_t n_pieces);
+
+/* The piece with @gpa in it, or NULL; *ret_left is what it has from there on. */
+const struct vgpu_layout_piece *source_piece_at(
+        const vgpu_source *s, uint64_t gpa, uint64_t *ret_left);
+
+/* source_mmap.c: all files into one range of addresses, for one guard over all of it. */
+struct vgpu_source_failure source_map(vgpu_source *s);
+void source_unmap(vgpu_source *s);
+
+extern const struct vmie_mem_ops source_pread_ops;
+extern const struct vmie_mem_ops source_map_ops;
+
+/* pread() until all of it is there. Return: 0, -ESTALE (the file ended), -EIO. */
+int source_pread(int fd, void *dst, size_t len, uint64_t offset);
+
+#endif /* VGPU_SOURCE_SOURCE_H */

@@ -1,0 +1,244 @@
+/*
+ * source_mmap.c - reading through a map, for frames: no system call, and a file that shrinks under it is an error
+ *
+ * Several files lie in one reserved range of addresses, so that one guard covers all of them, and an extent finds its
+ * bytes by one addition.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "guard.h"
+#include "source.h"
+
+/* Maps of huge pages begin at a multiple of their size; st_blksize is that size on hugetlbfs. */
+static uint64_t alignment_of(const struct source_file *f)
+{
+        struct stat st;
+
+        if (fstat(f->fd, &st) < 0 || st.st_blksize < GVA_PAGE_BYTES)
+                return GVA_PAGE_BYTES;
+        return (uint64_t)st.st_blksize;
+}
+
+static uint64_t round_up(uint64_t value, uint64_t multiple)
+{
+        return (value + multiple - 1) / multiple * multiple;
+}
+
+/* Gives each file its place in the map; what it needs in all, with room to align the first. */
+static uint64_t place_files(vgpu_source *s, uint64_t *ret_alignment)
+{
+        uint64_t most = GVA_PAGE_BYTES, at = 0;
+
+        for (size_t i = 0; i < s->n_files; i++) {
+                uint64_t alignment = alignment_of(&s->file[i]);
+
+                s->file[i].at = round_up(at, alignment);
+                at = round_up(s->file[i].at + s->file[i].size, alignment);
+                if (alignment > most)
+                        most = alignment;
+        }
+        *ret_alignment = most;
+        s->map_len = at;
+        return at + most;
+}
+
+static int map_one(uint8_t *base, const struct source_file *f)
+{
+        uint64_t len = round_up(f->size, alignment_of(f));
+        void *map = mmap(
+                base + f->at, len, PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, f->fd, 0);
+
+        if (map == MAP_FAILED)
+                return -errno;
+        /* A crash of ours must not write the guest's memory into a core file. */
+        madvise(map, len, MADV_DONTDUMP);
+        return 0;
+}
+
+struct vgpu_source_failure source_map(vgpu_source *s)
+{
+        struct vgpu_source_failure why = { .reason = VGPU_SOURCE_MAP_FAILED };
+        uint64_t alignment, len = place_files(s, &alignment);
+        uint8_t *base;
+        int r = guard_install();
+
+        if (r < 0) {
+                why.error = -r;
+                return why;
+        }
+        s->reserved =
+                mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (s->reserved == MAP_FAILED) {
+                s->reserved = NULL;
+                why.error = errno;
+                return why;
+        }
+        s->reserved_len = len;
+        base = (uint8_t *)round_up((uintptr_t)s->reserved, alignment);
+        for (size_t i = 0; i < s->n_files; i++) {
+                r = map_one(base, &s->file[i]);
+                if (r < 0) {
+                        why.error = -r;
+                        why.file = (unsigned)i;
+                        return why;
+                }
+        }
+        s->map = base;
+        return (struct vgpu_source_failure){ 0 };
+}
+
+void source_unmap(vgpu_source *s)
+{
+        if (s->reserved != NULL)
+                munmap(s->reserved, s->reserved_len);
+        s->reserved = NULL;
+        s->map = NULL;
+}
+
+static const uint8_t *ram_at(const vgpu_source *s, uint64_t gpa, uint64_t *ret_left)
+{
+        const struct vgpu_layout_piece *p = source_piece_at(s, gpa, ret_left);
+
+        return p != NULL ? s->map + s->file[p->file].at + p->offset + (gpa - p->gpa) : NULL;
+}
+
+/* A fault under the map with the files still long enough is the host's own: no memory for a hole, a bad DIMM. */
+static int reason_of_fault(const vgpu_source *s)
+{
+        for (size_t i = 0; i < s->n_files; i++) {
+                struct stat st;
+
+                if (fstat(s->file[i].fd, &st) < 0)
+                        return -EIO;
+                if ((uint64_t)st.st_size < s->file[i].size)
+                        return -ESTALE;
+        }
+        return -EIO;
+}
+
+struct copy {
+        const uint8_t *src;
+        void *dst;
+        size_t len;
+};
+
+/* An aligned word is what a page-table entry or a seq is: it must not be put together from two moments. */
+static void copy_body(void *arg)
+{
+        const struct copy *c = arg;
+
+        if (c->len == sizeof(uint64_t) && (uintptr_t)c->src % sizeof(uint64_t) == 0) {
+                uint64_t word =
+                        __atomic_load_n((const uint64_t *)(const void *)c->src, __ATOMIC_RELAXED);
+
+                memcpy(c->dst, &word, sizeof(word));
+        } else if (c->len == sizeof(uint32_t) && (uintptr_t)c->src % sizeof(uint32_t) == 0) {
+                uint32_t word =
+                        __atomic_load_n((const uint32_t *)(const void *)c->src, __ATOMIC_RELAXED);
+
+                memcpy(c->dst, &word, sizeof(word));
+        } else {
+                memcpy(c->dst, c->src, c->len);
+        }
+}
+
+static int read_by_map(void *ctx, uint64_t gpa, void *dst, size_t len)
+{
+        const vgpu_source *s = ctx;
+        uint64_t left = 0;
+        struct copy c = { .src = ram_at(s, gpa, &left), .dst = dst, .len = len };
+
+        if (c.src == NULL || len > left)
+                return -EFAULT;
+        return guard_run(s->map, s->map_len, copy_body, &c) == 0 ? 0 : reason_of_fault(s);
+}
+
+struct gather {
+        const vgpu_source *s;
+        const struct gva_extent *extents;
+        size_t n_extents;
+        uint64_t base_offset;
+        uint8_t *dst;
+        int error;
+};
+
+static bool ram_has(const vgpu_source *s, uint64_t gpa, uint64_t len)
+{
+        uint64_t left = 0;
+
+        while (source_piece_at(s, gpa, &left) != NULL) {
+                if (len <= left)
+                        return true;
+                len -= left;
+                gpa += left;
+        }
+        return false;
+}
+
+/* An extent lies in one piece, unless two pieces meet in guest-physical space only. */
+static int copy_extent(const vgpu_source *s, const struct gva_extent *e, uint8_t *dst)
+{
+        uint64_t gpa = e->gpa, todo = e->len;
+
+        /* As a whole and first: a length that runs out of RAM must not run out of @dst. */
+        if (!ram_has(s, gpa, todo))
+                return -EFAULT;
+        while (todo > 0) {
+                uint64_t left = 0;
+                const uint8_t *src = ram_at(s, gpa, &left);
+                uint64_t n = todo < left ? todo : left;
+
+                memcpy(dst, src, n);
+                dst += n;
+                gpa += n;
+                todo -= n;
+        }
+        return 0;
+}
+
+/*
+ * Pages of a frame are scattered and the hardware's prefetchers stop at a page's end, so nobody else asks for the head
+ * of the next extent (and its TLB entry) while this one is copied.
+ */
+static void prefetch_extent(const vgpu_source *s, const struct gva_extent *e)
+{
+        uint64_t left = 0;
+        const uint8_t *src = ram_at(s, e->gpa, &left);
+
+        if (src != NULL)
+                __builtin_prefetch(src, 0, 0);
+}
+
+static void gather_body(void *arg)
+{
+        struct gather *g = arg;
+
+        for (size_t i = 0; i < g->n_extents && g->error == 0; i++) {
+                const struct gva_extent *e = &g->extents[i];
+
+                if (i + 1 < g->n_extents)
+                        prefetch_extent(g->s, e + 1);
+                g->error = copy_extent(g->s, e, g->dst + (e->offset - g->base_offset));
+        }
+}
+
+int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
+        uint64_t base_offset, uint8_t *dst)
+{
+        struct gather g = {
+                .s = s,
+                .extents = extents,
+                .n_extents = n_extents,
+                .base_offset = base_offset,
+                .dst = dst,
+        };
+
+        if (guard_run(s->map, s->map_len, gather_body, &g) < 0)
+                return reason_of_fault(s);
+        return g.error;
+}
+
+const struct vmie_mem_ops source_map_ops = { .read = read_by_map };
