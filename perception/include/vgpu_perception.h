@@ -196,6 +196,45 @@ struct vgpup_candidate {
  */
 int vgpup_discover_all(vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t *ret_total);
 
+/* What is wrong with a page that all but begins a region. */
+enum vgpup_flaw {
+        VGPUP_FLAW_NONE,
+        VGPUP_FLAW_MAGIC, /* everything but the magic: not published yet, or retired */
+        VGPUP_FLAW_ABI,
+        VGPUP_FLAW_LAYOUT,
+        VGPUP_FLAW_SLOT_STRIDE,
+        VGPUP_FLAW_SLOT_COUNT,
+        VGPUP_FLAW_REGION_BYTES,
+        VGPUP_FLAW_PERIOD,
+        VGPUP_FLAW_CHECKSUM,
+        VGPUP_FLAW_PID,  /* it names a process it is not in */
+        VGPUP_FLAW_GONE, /* it keeps every rule, but did not hold still or reaches past user space */
+};
+
+/* A sentence piece for a person. Static storage. */
+const char *vgpup_flaw_text(enum vgpup_flaw flaw);
+
+struct vgpup_suspect {
+        process proc;
+        uint64_t gva;
+        enum vgpup_flaw flaw;
+        uint32_t abi_version;  /* as the page claims */
+        uint32_t producer_pid; /* as the page claims */
+};
+
+/**
+ * vgpup_discover_suspects() - pages that discovery refused and a person may want to hear of
+ * @v:         borrowed context
+ * @out:       caller's array of @cap
+ * @cap:       entries that fit
+ * @ret_total: suspects seen; larger than @cap means truncated
+ *
+ * Costs what vgpup_discover_all() costs. For "why is nothing found?", never for binding.
+ *
+ * Return: as vgpup_discover_all().
+ */
+int vgpup_discover_suspects(vmie_win32 *v, struct vgpup_suspect *out, size_t cap, size_t *ret_total);
+
 /**
  * vgpup_bind() - a handle for one candidate
  * @v: borrowed context

@@ -33,7 +33,9 @@ struct search {
         struct vgpup_candidate *out;
         size_t cap;
         size_t n;
-        size_t stop_at; /* candidates that are enough; 0: all */
+        size_t stop_at;    /* candidates that are enough; 0: all */
+        bool for_suspects; /* what is refused counts, and what is taken does not */
+        struct vgpup_suspect *suspects;
         size_t n_tables_left, n_probes_left;
         size_t n_process_probes_left, n_process_hits_left;
 };
@@ -80,23 +82,68 @@ static bool ends_scan(int r)
         return r < 0 && r != -EFAULT && r != -EINVAL && r != -ESTALE;
 }
 
+static enum vgpup_flaw flaw_of(const struct search *s, const struct vgpu_identity *id)
+{
+        enum vgpup_flaw flaw = vgpu_identity_flaw(id);
+
+        return flaw == VGPUP_FLAW_NONE && id->producer_pid != s->proc->pid ? VGPUP_FLAW_PID : flaw;
+}
+
+/* A page without the magic is any page, unless the magic is all that it lacks. */
+static bool is_suspect(const struct vgpu_identity *id, enum vgpup_flaw flaw)
+{
+        struct vgpu_identity complete = *id;
+
+        complete.magic = VGPU_MAGIC;
+        return flaw != VGPUP_FLAW_MAGIC || vgpu_identity_valid(&complete);
+}
+
+/* Return: 0, or 1 when this process has had its share. */
+static int note_suspect(
+        struct search *s, uint64_t gva, const struct vgpu_identity *id, enum vgpup_flaw flaw)
+{
+        if (flaw == VGPUP_FLAW_NONE || !is_suspect(id, flaw))
+                return 0;
+        if (s->n_process_hits_left == 0)
+                return 1;
+        s->n_process_hits_left--;
+        if (s->n < s->cap)
+                s->suspects[s->n] = (struct vgpup_suspect){
+                        .proc = *s->proc,
+                        .gva = gva,
+                        .flaw = flaw,
+                        .abi_version = id->abi_version,
+                        .producer_pid = id->producer_pid,
+                };
+        s->n++;
+        return 0;
+}
+
 static int probe(struct search *s, uint64_t gva, uint64_t gpa)
 {
         struct vgpup_candidate hit;
         struct vgpu_identity id;
+        enum vgpup_flaw flaw;
         int r;
 
         r = gpa_read(s->m, gpa, &id, sizeof(id));
         if (r < 0)
                 return ends_scan(r) ? r : 0;
-        if (!vgpu_identity_valid(&id) || id.producer_pid != s->proc->pid)
+        flaw = flaw_of(s, &id);
+        if (s->for_suspects && flaw != VGPUP_FLAW_NONE)
+                return note_suspect(s, gva, &id, flaw);
+        if (flaw != VGPUP_FLAW_NONE)
                 return 0;
         if (s->n_process_hits_left == 0)
                 return 1;
         s->n_process_hits_left--;
         r = confirm_hit(s, gva, &id, &hit);
+        if (r <= 0 && !ends_scan(r) && s->for_suspects)
+                return note_suspect(s, gva, &id, VGPUP_FLAW_GONE);
         if (r <= 0)
                 return ends_scan(r) ? r : 0;
+        if (s->for_suspects)
+                return 0;
         if (s->n < s->cap)
                 s->out[s->n] = hit;
         s->n++;
@@ -185,43 +232,47 @@ static int search_all(struct search *s, process *list)
         return 0;
 }
 
-static int discover(
-        vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t stop_at, size_t *ret_total)
+static int discover(struct search *s, vmie_win32 *v, size_t *ret_total)
 {
-        struct search s = {
-                .v = v,
-                .m = vmie_win32_mem(v),
-                .out = out,
-                .cap = cap,
-                .stop_at = stop_at,
-                .n_tables_left = TABLES_PER_SCAN,
-                .n_probes_left = PROBES_PER_SCAN,
-        };
         process *list;
         int r;
 
+        s->v = v;
+        s->m = vmie_win32_mem(v);
+        s->user_last = user_last(s->m);
+        s->n_tables_left = TABLES_PER_SCAN;
+        s->n_probes_left = PROBES_PER_SCAN;
         list = malloc(PROCESS_LIST_MAX * sizeof(*list));
         if (!list)
                 return -ENOMEM;
-        s.user_last = user_last(s.m);
-        r = search_all(&s, list);
+        r = search_all(s, list);
         free(list);
         if (r == 0)
-                *ret_total = s.n;
+                *ret_total = s->n;
         return r;
 }
 
 int vgpup_discover_all(vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t *ret_total)
 {
-        return discover(v, out, cap, 0, ret_total);
+        struct search s = { .out = out, .cap = cap };
+
+        return discover(&s, v, ret_total);
+}
+
+int vgpup_discover_suspects(vmie_win32 *v, struct vgpup_suspect *out, size_t cap, size_t *ret_total)
+{
+        struct search s = { .for_suspects = true, .suspects = out, .cap = cap };
+
+        return discover(&s, v, ret_total);
 }
 
 static int discover_first(vmie_win32 *v, struct vgpup_candidate *ret)
 {
+        struct search s = { .out = ret, .cap = 1, .stop_at = 1 };
         size_t n;
         int r;
 
-        r = discover(v, ret, 1, 1, &n);
+        r = discover(&s, v, &n);
         if (r < 0)
                 return r;
         return n > 0 ? 0 : -ENOENT;

@@ -24,24 +24,60 @@ static uint32_t crc32c(const void *bytes, size_t len)
         return ~crc;
 }
 
-bool vgpu_identity_valid(const struct vgpu_identity *id)
+enum vgpup_flaw vgpu_identity_flaw(const struct vgpu_identity *id)
 {
         if (id->magic != VGPU_MAGIC)
-                return false;
+                return VGPUP_FLAW_MAGIC;
         if (VGPU_ABI_MAJOR(id->abi_version) != VGPU_ABI_MAJOR(VGPU_ABI_VERSION))
-                return false;
+                return VGPUP_FLAW_ABI;
         if (id->producer_bytes != VGPU_PRODUCER_BYTES ||
                 id->control_offset != VGPU_CONTROL_OFFSET ||
                 id->control_bytes != VGPU_CONTROL_BYTES || id->ring_offset != VGPU_RING_OFFSET)
-                return false;
+                return VGPUP_FLAW_LAYOUT;
         if (id->slot_stride == 0 || id->slot_stride % GVA_PAGE_BYTES != 0 ||
                 id->slot_stride > VGPU_SLOT_STRIDE)
-                return false;
+                return VGPUP_FLAW_SLOT_STRIDE;
         if (id->slot_count < VGPU_MIN_SLOTS || id->slot_count > VGPU_MAX_SLOTS)
-                return false;
+                return VGPUP_FLAW_SLOT_COUNT;
         if (id->region_bytes != id->ring_offset + id->slot_count * id->slot_stride)
-                return false;
+                return VGPUP_FLAW_REGION_BYTES;
         if (id->heartbeat_period_ms < 1 || id->heartbeat_period_ms > VGPU_HEARTBEAT_PERIOD_MS)
-                return false;
-        return id->identity_crc == crc32c(id, offsetof(struct vgpu_identity, identity_crc));
+                return VGPUP_FLAW_PERIOD;
+        if (id->identity_crc != crc32c(id, offsetof(struct vgpu_identity, identity_crc)))
+                return VGPUP_FLAW_CHECKSUM;
+        return VGPUP_FLAW_NONE;
+}
+
+bool vgpu_identity_valid(const struct vgpu_identity *id)
+{
+        return vgpu_identity_flaw(id) == VGPUP_FLAW_NONE;
+}
+
+const char *vgpup_flaw_text(enum vgpup_flaw flaw)
+{
+        switch (flaw) {
+        case VGPUP_FLAW_NONE:
+                return "no flaw";
+        case VGPUP_FLAW_MAGIC:
+                return "its magic is not written, or was taken back";
+        case VGPUP_FLAW_ABI:
+                return "it follows another major version of the region ABI";
+        case VGPUP_FLAW_LAYOUT:
+                return "its blocks are not where the region ABI puts them";
+        case VGPUP_FLAW_SLOT_STRIDE:
+                return "its slot stride is impossible";
+        case VGPUP_FLAW_SLOT_COUNT:
+                return "its slot count is out of range";
+        case VGPUP_FLAW_REGION_BYTES:
+                return "its size is not that of its slots";
+        case VGPUP_FLAW_PERIOD:
+                return "its heartbeat period is out of range";
+        case VGPUP_FLAW_CHECKSUM:
+                return "its identity checksum is wrong";
+        case VGPUP_FLAW_PID:
+                return "it names another process than the one it is in";
+        case VGPUP_FLAW_GONE:
+                return "it changed or went away while it was looked at";
+        }
+        return "unknown flaw";
 }

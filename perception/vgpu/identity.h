@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "vgpu_stream.h"
+#include "vgpu_perception.h"
 
 #define VGPU_LINE_BYTES 64u
 
@@ -26,7 +26,10 @@ struct vgpu_identity {
         uint32_t identity_crc;
 };
 
-/* Does the line keep every rule of the ABI, its own CRC-32C included? */
+/* The first rule of the ABI that the line breaks, in the order of the fields, its own CRC-32C last. */
+enum vgpup_flaw vgpu_identity_flaw(const struct vgpu_identity *id);
+
+/* Does the line keep every rule? */
 bool vgpu_identity_valid(const struct vgpu_identity *id);
 
 #endif /* VGPU_IDENTITY_H */

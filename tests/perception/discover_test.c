@@ -95,36 +95,56 @@ struct identity_case {
         size_t at;
         uint64_t value;
         size_t len;
-        bool sealed; /* with a CRC that agrees */
+        bool sealed;          /* with a CRC that agrees */
+        enum vgpup_flaw flaw; /* what the page is suspected of; none: it is just some page */
 };
 
 #define FIELD(f, v) #f, offsetof(vgpu_producer_t, f), (v), sizeof(((vgpu_producer_t *)0)->f)
 
 static const struct identity_case identity_cases[] = {
-        { FIELD(magic, VGPU_MAGIC + 1), true },
-        { FIELD(abi_version, 0x00020000), true },
-        { FIELD(abi_version, 0), true },
-        { FIELD(producer_bytes, 0x2000), true },
-        { FIELD(region_bytes, 0x10000), true },
-        { FIELD(region_bytes, UINT64_MAX), true },
-        { FIELD(control_offset, 0x2000), true },
-        { FIELD(control_bytes, 128), true },
-        { FIELD(ring_offset, 0x20000), true },
-        { FIELD(ring_offset, UINT64_MAX - 0xffff), true },
-        { FIELD(slot_stride, 0), true },
-        { FIELD(slot_stride, TEST_STRIDE_BYTES + 1), true },
-        { FIELD(slot_stride, VGPU_SLOT_STRIDE + 4096), true },
-        { FIELD(slot_stride, UINT64_C(1) << 63), true },
-        { FIELD(slot_count, 1), true },
-        { FIELD(slot_count, 9), true },
-        { FIELD(slot_count, UINT32_MAX), true },
-        { FIELD(heartbeat_period_ms, 0), true },
-        { FIELD(heartbeat_period_ms, 101), true },
-        { FIELD(producer_pid, 5000), true },
-        { FIELD(producer_pid, 4243), true },
-        { FIELD(identity_crc, 1), false },
-        { FIELD(heartbeat_period_ms, 50), false },
+        { FIELD(magic, VGPU_MAGIC + 1), true, VGPUP_FLAW_NONE },
+        { FIELD(magic, 0), false, VGPUP_FLAW_MAGIC },
+        { FIELD(abi_version, 0x00020000), true, VGPUP_FLAW_ABI },
+        { FIELD(abi_version, 0), true, VGPUP_FLAW_ABI },
+        { FIELD(producer_bytes, 0x2000), true, VGPUP_FLAW_LAYOUT },
+        { FIELD(region_bytes, 0x10000), true, VGPUP_FLAW_REGION_BYTES },
+        { FIELD(region_bytes, UINT64_MAX), true, VGPUP_FLAW_REGION_BYTES },
+        { FIELD(control_offset, 0x2000), true, VGPUP_FLAW_LAYOUT },
+        { FIELD(control_bytes, 128), true, VGPUP_FLAW_LAYOUT },
+        { FIELD(ring_offset, 0x20000), true, VGPUP_FLAW_LAYOUT },
+        { FIELD(ring_offset, UINT64_MAX - 0xffff), true, VGPUP_FLAW_LAYOUT },
+        { FIELD(slot_stride, 0), true, VGPUP_FLAW_SLOT_STRIDE },
+        { FIELD(slot_stride, TEST_STRIDE_BYTES + 1), true, VGPUP_FLAW_SLOT_STRIDE },
+        { FIELD(slot_stride, VGPU_SLOT_STRIDE + 4096), true, VGPUP_FLAW_SLOT_STRIDE },
+        { FIELD(slot_stride, UINT64_C(1) << 63), true, VGPUP_FLAW_SLOT_STRIDE },
+        { FIELD(slot_count, 1), true, VGPUP_FLAW_SLOT_COUNT },
+        { FIELD(slot_count, 9), true, VGPUP_FLAW_SLOT_COUNT },
+        { FIELD(slot_count, UINT32_MAX), true, VGPUP_FLAW_SLOT_COUNT },
+        { FIELD(heartbeat_period_ms, 0), true, VGPUP_FLAW_PERIOD },
+        { FIELD(heartbeat_period_ms, 101), true, VGPUP_FLAW_PERIOD },
+        { FIELD(producer_pid, 5000), true, VGPUP_FLAW_PID },
+        { FIELD(producer_pid, 4243), true, VGPUP_FLAW_PID },
+        { FIELD(identity_crc, 1), false, VGPUP_FLAW_CHECKSUM },
+        { FIELD(heartbeat_period_ms, 50), false, VGPUP_FLAW_CHECKSUM },
 };
+
+static void assert_suspected(struct fixture *f, const struct identity_case *c)
+{
+        bool expected = c->flaw != VGPUP_FLAW_NONE;
+        struct vgpup_suspect s[2];
+        size_t n;
+
+        assert_int_equal(vgpup_discover_suspects(f->v, s, 2, &n), 0);
+        if (n != expected || (expected && s[0].flaw != c->flaw))
+                fail_msg("%s = %llx: %zu suspects, the first because %s", c->name,
+                        (unsigned long long)c->value, n, n ? vgpup_flaw_text(s[0].flaw) : "-");
+        if (n == 0)
+                return;
+        assert_int_equal(s[0].gva, REGION_GVA);
+        assert_int_equal(s[0].proc.pid, 4242);
+        assert_int_equal(s[0].producer_pid, f->r.block->producer_pid);
+        assert_int_equal(s[0].abi_version, f->r.block->abi_version);
+}
 
 static void a_line_that_breaks_one_rule_is_no_identity(void **state)
 {
@@ -141,10 +161,34 @@ static void a_line_that_breaks_one_rule_is_no_identity(void **state)
                         region_seal_identity(f.r.block);
                 if (candidates(&f) != 0)
                         fail_msg("%s = %llx was taken", c->name, (unsigned long long)c->value);
+                assert_suspected(&f, c);
                 *f.r.block = was;
         }
         assert_int_equal(candidates(&f), 1);
         close_guest(&f);
+}
+
+static void what_is_taken_is_no_suspect(void **state)
+{
+        struct vgpup_suspect s;
+        struct fixture f;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        assert_int_equal(vgpup_discover_suspects(f.v, &s, 1, &n), 0);
+        assert_int_equal(n, 0);
+        close_guest(&f);
+}
+
+static void every_flaw_has_a_sentence_of_its_own(void **state)
+{
+        (void)state;
+        for (enum vgpup_flaw a = VGPUP_FLAW_NONE; a <= VGPUP_FLAW_GONE; a++) {
+                assert_string_not_equal(vgpup_flaw_text(a), vgpup_flaw_text((enum vgpup_flaw)99));
+                for (enum vgpup_flaw b = VGPUP_FLAW_NONE; b < a; b++)
+                        assert_string_not_equal(vgpup_flaw_text(a), vgpup_flaw_text(b));
+        }
 }
 
 static void another_minor_of_the_same_major_is_taken(void **state)
@@ -393,6 +437,8 @@ int main(void)
                 cmocka_unit_test(the_newest_process_comes_first),
                 cmocka_unit_test(a_dead_process_has_no_candidates_though_its_pages_linger),
                 cmocka_unit_test(a_line_that_breaks_one_rule_is_no_identity),
+                cmocka_unit_test(what_is_taken_is_no_suspect),
+                cmocka_unit_test(every_flaw_has_a_sentence_of_its_own),
                 cmocka_unit_test(another_minor_of_the_same_major_is_taken),
                 cmocka_unit_test(only_writable_user_pages_are_looked_at),
                 cmocka_unit_test(a_base_off_the_allocation_granularity_is_no_region),
