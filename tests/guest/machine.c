@@ -118,6 +118,10 @@ bool machine_boot(struct machine *m, const struct machine_config *cfg)
                 return machine_fail(m, "layout for this build");
         if (cfg->n_foreign > MACHINE_MAX_FOREIGN || cfg->n_processes >= MACHINE_MAX_PROCESSES - 1)
                 return machine_fail(m, "so many processes or slots");
+        if (cfg->la57 && cfg->n_foreign > 0)
+                return machine_fail(m, "foreign slots with five levels");
+        if (cfg->kpti && m->layout->user_dtb == 0)
+                return machine_fail(m, "user roots in this build's process objects");
 
         if (reboot && cfg->keep_ram) {
                 m->pages.random =
@@ -129,10 +133,11 @@ bool machine_boot(struct machine *m, const struct machine_config *cfg)
         }
         m->producer = NULL;
         m->region = (struct machine_region){ 0 };
+        m->n_wounds = 0;
         m->boot_time = FIRST_BOOT + cfg->boot_id * BETWEEN_BOOT;
         m->now = 0;
         return paging_build_kernel(m) && build_shared_data(m) && kernel_image_build(m) &&
-               process_build_initial(m) && build_stub(m);
+               paging_build_shadow(m) && process_build_initial(m) && build_stub(m);
 }
 
 /* A KSYSTEM_TIME as Windows writes it: a reader that sees both high words alike has the low word between them. */

@@ -20,10 +20,13 @@
 
 #include "pages.h"
 
-#define MACHINE_BUILD_FUTURE  29999u /* NtBuildNumber of the layout that is in no table */
-#define MACHINE_MAX_PROCESSES 512u
+#define MACHINE_BUILD_FUTURE  29999u /* NtBuildNumbers of the layouts that are in no table */
+#define MACHINE_BUILD_FUTURE2 30303u
+#define MACHINE_BUILD_FUTURE3 31415u
+#define MACHINE_MAX_PROCESSES 6400u
 #define MACHINE_MAX_FOREIGN   4u
 #define MACHINE_POOL_FREE     64u
+#define MACHINE_MAX_WOUNDS    64u
 
 /* Field offsets in EPROCESS; DirectoryTableBase is at 0x28 and ActiveProcessLinks at pid + 8 everywhere. */
 struct machine_layout {
@@ -35,10 +38,10 @@ struct machine_layout {
 };
 
 extern const struct machine_layout
-        machine_layouts[]; /* generated from eprocess_layouts.csv, then `future` */
+        machine_layouts[]; /* generated from eprocess_layouts.csv, then the made-up ones */
 extern const size_t machine_n_layouts;
 
-/* The layout for a build number (MACHINE_BUILD_FUTURE included), or NULL. */
+/* The layout for a build number (the made-up ones included), or NULL. */
 const struct machine_layout *machine_layout_of(uint32_t build);
 
 enum machine_pool { MACHINE_NONPAGED, MACHINE_PAGED, MACHINE_N_POOLS };
@@ -47,6 +50,7 @@ enum machine_paging {
         MACHINE_CONTIGUOUS, /* 4 KiB entries over adjoining pages */
         MACHINE_SCATTER,    /* 4 KiB entries over random pages */
         MACHINE_LARGE,      /* 2 MiB entries; the region's address is then a multiple of 2 MiB */
+        MACHINE_HUGE,       /* 1 GiB entries; likewise */
 };
 
 /* A PML4 entry that is not the builder's own but must be in the kernel half of every address space: how the virtual
@@ -58,10 +62,12 @@ struct machine_foreign_slot {
 
 struct machine_config {
         uint32_t build;
-        uint32_t n_processes; /* at boot, without the producer; 40..500 */
+        uint32_t n_processes; /* at boot, without the producer; 40..6000 */
         uint64_t seed;
         uint32_t boot_id;
         bool no_stub; /* leave the processor start block out */
+        bool la57;    /* five levels of tables; not with foreign slots */
+        bool kpti; /* user processes have a second root, for user mode; only where the layout has a place for it */
         bool keep_ram; /* this boot neither clears low RAM nor uses the usual PML4 page: the old life's remains stay */
         enum machine_paging paging; /* of the region */
         enum pages_where
@@ -72,9 +78,11 @@ struct machine_config {
 
 struct machine_process {
         bool alive;
+        bool lingers; /* has exited, and is listed until somebody closes a handle */
         uint32_t pid, ppid;
         char name[16];
-        uint64_t cr3;      /* gpa of the PML4, low 12 bits clear */
+        uint64_t cr3;      /* gpa of the root (PML4, or PML5 with la57), low 12 bits clear */
+        uint64_t user_cr3; /* root that user mode runs on, 0: the same */
         uint64_t eprocess; /* kernel VA */
         uint64_t eprocess_gpa;
         uint64_t create_time; /* 100 ns since 1601 */
@@ -84,13 +92,38 @@ struct machine_process {
         uint64_t pool; /* kernel VA of its page of the paged pool (handle table, VAD, names) */
 };
 
+/* A word that was broken: what it was, and what it was made. */
+struct machine_wound {
+        uint64_t gpa, was, is;
+};
+
 /* The section that is mapped into the producer. */
 struct machine_region {
         uint64_t gva;           /* user VA; 0: none */
         uint64_t bytes;         /* multiple of the page size used */
+        uint64_t leaf_bytes;    /* that page size */
         uint64_t segment;       /* kernel VA of its prototype PTEs, one per 4 KiB */
-        uint64_t segment_pages; /* of the pool */
+        uint64_t home;          /* kernel VA of the gpa of each, for when no entry has it */
+        uint64_t segment_pages; /* of the pool, for either */
 };
+
+/* What a 4 KiB page of the region can be, by its entry in the producer's tables. Where the bytes stay readable they are the
+ * same bytes. From build 17763 on, every other transition entry has a physical address bit flipped and says so. */
+enum machine_state {
+        MACHINE_VALID,
+        MACHINE_TRANSITION, /* out of the working set, the page not yet anybody else's */
+        MACHINE_PROTOTYPE,  /* names its prototype PTE, which is valid */
+        MACHINE_PROTOTYPE_TRANSITION,
+        MACHINE_PROTOTYPE_ZERO,     /* behind it, a page nobody has touched: zeros */
+        MACHINE_PROTOTYPE_PAGEFILE, /* behind it, a page that is on disk */
+        MACHINE_PROTOTYPE_VAD,      /* a prototype PTE to be found by the VAD tree */
+        MACHINE_DEMAND_ZERO,        /* zeros */
+        MACHINE_PAGEFILE,           /* on disk */
+        MACHINE_NO_ENTRY,           /* the whole entry 0 */
+        MACHINE_N_STATES,
+};
+
+extern const char *const machine_state_names[MACHINE_N_STATES];
 
 struct machine {
         const struct phys *phys;
@@ -100,8 +133,10 @@ struct machine {
         struct pages pages;
         void *storage;
 
-        uint64_t kcr3;        /* gpa of the System PML4 */
-        uint32_t self_slot;   /* PML4 index of the self-reference */
+        uint64_t kcr3;        /* gpa of the System root */
+        uint32_t levels;      /* of page tables: 4 or 5 */
+        uint32_t self_slot;   /* index of the self-reference in every root */
+        uint64_t shadow_root; /* kpti: what a user root's kernel half is copied from */
         uint64_t kernel_base; /* VA of the kernel image */
         uint64_t kernel_bytes;
         uint64_t kernel_gpa;                 /* of its first byte; the image is one physical run */
@@ -122,6 +157,8 @@ struct machine {
         uint32_t n_processes;             /* entries in use, dead ones included */
         struct machine_process *producer; /* NULL: none */
         struct machine_region region;
+        struct machine_wound wounds[MACHINE_MAX_WOUNDS];
+        uint32_t n_wounds;
 };
 
 /**
@@ -169,17 +206,59 @@ struct machine_process *machine_start_process(
 void machine_exit_process(struct machine *m, struct machine_process *p);
 
 /**
+ * machine_linger_process() - end a process that somebody holds a handle to
+ *
+ * As machine_exit_process(), but the object stays, on the list, with its old root in it. A later machine_exit_process() takes
+ * it away.
+ */
+void machine_linger_process(struct machine *m, struct machine_process *p);
+
+/**
+ * machine_map_private() - give a process more memory, as an allocation of its own
+ * @bytes: multiple of 4096, zero-filled, in 4 KiB pages
+ *
+ * Return: its address, a multiple of 64 KiB; 0 when RAM is exhausted.
+ */
+uint64_t machine_map_private(struct machine *m, struct machine_process *p, uint64_t bytes);
+
+/**
  * machine_start_producer() - a process `producer.exe` with a zero-filled shared section of @bytes mapped in it
  *
  * Return: true with machine.producer and machine.region set.
  */
 bool machine_start_producer(struct machine *m, uint64_t bytes);
 
+/**
+ * machine_set_state() - move one page of the region into a state, or back to valid
+ * @m: with a region
+ * @offset: of any byte of the page in the region
+ *
+ * The page itself keeps its bytes and stays the section's, whatever its entries say, so every state can be left again.
+ *
+ * Return: true; false when the page is part of a large one, or none of the region.
+ */
+bool machine_set_state(struct machine *m, uint64_t offset, enum machine_state state);
+
 /* Unmap the producer's section and map a new, zero-filled one of @bytes, elsewhere in the same process. */
 bool machine_remap_region(struct machine *m, uint64_t bytes);
 
 /* Let other processes use pages that were given back: up to @n are mapped into a living process and filled with its bytes. */
 bool machine_reuse_pages(struct machine *m, uint32_t n);
+
+/* Damage that a reader must survive. */
+enum machine_break {
+        MACHINE_BREAK_LIST_CYCLE, /* a Flink leads back into the list's middle */
+        MACHINE_BREAK_LIST_BLINK, /* a Blink does not point at its neighbour */
+        MACHINE_BREAK_LIST_WILD,  /* a Flink leads where nothing is mapped */
+        MACHINE_BREAK_ROOT_LOOP,  /* user slots of several roots point at the roots themselves */
+        MACHINE_N_BREAKS,
+};
+
+extern const char *const machine_break_names[MACHINE_N_BREAKS];
+
+/* Break something, or put right what was broken. Return: false when there is no more room to remember what was there. */
+bool machine_break(struct machine *m, enum machine_break what);
+void machine_mend(struct machine *m);
 
 /* The builder's own view of its tables. Return: the gpa behind @gva under @cr3, 0 when it is not mapped. @ret_leaf_bytes
  * (may be NULL) is the size of the page it lies in. */

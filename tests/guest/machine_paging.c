@@ -2,7 +2,8 @@
  * machine_paging.c - page tables, address spaces and the kernel's pools
  *
  * Every address space shares the tables below the kernel half of the System PML4, so a kernel mapping made later is there
- * for all; that is why every kernel slot gets its first table at boot. Each PML4 points at itself in the same slot.
+ * for all; that is why every kernel slot gets its first table at boot. Each root points at itself in the same slot. With
+ * five levels the System PML4 hangs in the last slot of every PML5, and the self-reference is the PML5's.
  */
 #include "machine_private.h"
 
@@ -29,13 +30,18 @@ static uint64_t new_table(struct machine *m, enum pages_where where)
         return gpa;
 }
 
-bool paging_map(struct machine *m, uint64_t pml4, uint64_t va, uint64_t gpa, uint64_t leaf,
+static int level_of(uint64_t leaf_bytes)
+{
+        return leaf_bytes == HUGE_PAGE_BYTES ? 3 : leaf_bytes == LARGE_PAGE_BYTES ? 2 : 1;
+}
+
+bool paging_map(struct machine *m, uint64_t root, uint64_t va, uint64_t gpa, uint64_t leaf,
         uint64_t leaf_bytes, enum pages_where tables)
 {
-        int leaf_level = leaf_bytes == LARGE_PAGE_BYTES ? 2 : 1;
-        uint64_t table = pml4;
+        int leaf_level = level_of(leaf_bytes);
+        uint64_t table = root;
 
-        for (int level = 4; level > leaf_level; level--) {
+        for (int level = (int)m->levels; level > leaf_level; level--) {
                 uint64_t *entry = (uint64_t *)page_at(m, table) + index_at(va, level);
                 uint64_t value = get64(entry);
 
@@ -49,29 +55,36 @@ bool paging_map(struct machine *m, uint64_t pml4, uint64_t va, uint64_t gpa, uin
                 }
                 table = value & PTE_ADDRESS;
         }
-        if (leaf_level == 2)
+        if (leaf_level > 1)
                 leaf |= PTE_LARGE;
         put64((uint64_t *)page_at(m, table) + index_at(va, leaf_level), gpa | leaf);
         return true;
 }
 
-uint64_t *paging_leaf(const struct machine *m, uint64_t pml4, uint64_t va, uint64_t *ret_bytes)
+uint64_t *paging_entry(const struct machine *m, uint64_t root, uint64_t va, uint64_t *ret_bytes)
 {
-        uint64_t table = pml4 & PTE_ADDRESS;
+        uint64_t table = root & PTE_ADDRESS;
 
-        for (int level = 4; level >= 1; level--) {
+        for (int level = (int)m->levels; level >= 1; level--) {
                 uint64_t *entry = (uint64_t *)page_at(m, table) + index_at(va, level);
                 uint64_t value = get64(entry);
 
-                if (!(value & PTE_PRESENT))
-                        return NULL;
-                if (level == 1 || (level == 2 && (value & PTE_LARGE))) {
-                        *ret_bytes = level == 1 ? PAGE_BYTES : LARGE_PAGE_BYTES;
+                if (level == 1 || (level <= 3 && (value & PTE_PRESENT) && (value & PTE_LARGE))) {
+                        *ret_bytes = PAGE_BYTES << 9 * (level - 1);
                         return entry;
                 }
+                if (!(value & PTE_PRESENT))
+                        return NULL;
                 table = value & PTE_ADDRESS;
         }
         return NULL;
+}
+
+uint64_t *paging_leaf(const struct machine *m, uint64_t root, uint64_t va, uint64_t *ret_bytes)
+{
+        uint64_t *entry = paging_entry(m, root, va, ret_bytes);
+
+        return entry && (get64(entry) & PTE_PRESENT) ? entry : NULL;
 }
 
 uint64_t machine_translate(
@@ -94,18 +107,40 @@ void *kernel_at(const struct machine *m, uint64_t va)
         return gpa ? page_at(m, gpa) : NULL;
 }
 
-uint64_t paging_new_space(struct machine *m, enum pages_where where)
+static uint64_t new_root(struct machine *m, uint64_t model, enum pages_where where)
 {
-        uint64_t pml4 = new_table(m, where);
-        uint64_t *to, *from = page_at(m, m->kcr3);
+        uint64_t root = new_table(m, where);
+        uint64_t *to, *from = page_at(m, model);
 
-        if (pml4 == 0)
+        if (root == 0)
                 return 0;
-        to = page_at(m, pml4);
+        to = page_at(m, root);
         for (uint32_t i = PTE_PER_TABLE / 2; i < PTE_PER_TABLE; i++)
                 put64(to + i, get64(from + i));
-        put64(to + m->self_slot, pml4 | TABLE_KERNEL | PTE_NX);
-        return pml4;
+        return root;
+}
+
+uint64_t paging_new_space(struct machine *m, enum pages_where where)
+{
+        uint64_t root = new_root(m, m->kcr3, where);
+
+        if (root)
+                put64((uint64_t *)page_at(m, root) + m->self_slot, root | TABLE_KERNEL | PTE_NX);
+        return root;
+}
+
+/* It has no self-reference: nothing walks it but the processor, in user mode. */
+uint64_t paging_new_user_root(struct machine *m, enum pages_where where)
+{
+        return new_root(m, m->shadow_root, where);
+}
+
+void paging_mirror(struct machine *m, const struct machine_process *p)
+{
+        const uint64_t *from = page_at(m, p->cr3);
+
+        for (uint32_t i = 0; p->user_cr3 && i < PTE_PER_TABLE / 2; i++)
+                put64((uint64_t *)page_at(m, p->user_cr3) + i, get64(from + i));
 }
 
 static bool is_shared_page(const struct machine *m, uint64_t gpa)
@@ -126,8 +161,8 @@ static void free_tables(struct machine *m, uint64_t table, int level, uint32_t n
                 if (level > 1 && !(value & PTE_LARGE)) {
                         free_tables(m, gpa, level - 1, PTE_PER_TABLE);
                         pages_free(&m->pages, gpa);
-                } else if (level == 2) {
-                        for (uint64_t at = 0; at < LARGE_PAGE_BYTES; at += PAGE_BYTES)
+                } else if (level > 1) {
+                        for (uint64_t at = 0; at < PAGE_BYTES << 9 * (level - 1); at += PAGE_BYTES)
                                 pages_free(&m->pages, gpa + at);
                 } else if (!is_shared_page(m, gpa)) {
                         pages_free(&m->pages, gpa);
@@ -137,10 +172,10 @@ static void free_tables(struct machine *m, uint64_t table, int level, uint32_t n
 
 /* The root goes back before the rest, so that the next process's root is another page: one of these tables. No entry is
  * cleared, for that is how a reader with an old root gets to see other programs' bytes. */
-void paging_free_space(struct machine *m, uint64_t pml4)
+void paging_free_space(struct machine *m, uint64_t root)
 {
-        pages_free(&m->pages, pml4);
-        free_tables(m, pml4, 4, PTE_PER_TABLE / 2);
+        pages_free(&m->pages, root);
+        free_tables(m, root, (int)m->levels, PTE_PER_TABLE / 2);
 }
 
 static bool slot_is_free(const struct machine *m, uint32_t slot)
@@ -197,28 +232,37 @@ static uint64_t new_kernel_root(struct machine *m)
         return gpa;
 }
 
-bool paging_build_kernel(struct machine *m)
+/* The System root, with the self-reference and what is not the builder's own. */
+static bool build_kernel_root(struct machine *m)
 {
-        static const uint32_t fixed[] = { 501, 497, 498, 502 }; /* pools, session, page database */
-        uint32_t slots[4];
-        uint64_t *pml4;
+        uint64_t *root;
 
+        m->levels = m->cfg.la57 ? 5 : 4;
         m->kcr3 = new_kernel_root(m);
         if (m->kcr3 == 0)
                 return machine_fail(m, "kernel root");
-        pml4 = page_at(m, m->kcr3);
-        __builtin_memset(pml4, 0, PAGE_BYTES);
+        root = page_at(m, m->kcr3);
+        __builtin_memset(root, 0, PAGE_BYTES);
 
         __builtin_memset(m->slots_taken, 0, sizeof(m->slots_taken));
         take_slot(m, SLOT_SHARED_DATA);
         take_slot(m, SLOT_KERNEL);
         for (size_t i = 0; i < m->cfg.n_foreign; i++) {
                 take_slot(m, m->cfg.foreign[i].index);
-                put64(pml4 + m->cfg.foreign[i].index, m->cfg.foreign[i].entry);
+                put64(root + m->cfg.foreign[i].index, m->cfg.foreign[i].entry);
         }
-        m->self_slot = pick_slot(m, 0x1ED);
-        put64(pml4 + m->self_slot, m->kcr3 | TABLE_KERNEL | PTE_NX);
+        m->self_slot = m->cfg.la57 ? 256 + (uint32_t)random_below(m, 255) : pick_slot(m, 0x1ED);
+        put64(root + m->self_slot, m->kcr3 | TABLE_KERNEL | PTE_NX);
+        return true;
+}
 
+bool paging_build_kernel(struct machine *m)
+{
+        static const uint32_t fixed[] = { 501, 497, 498, 502 }; /* pools, session, page database */
+        uint32_t slots[4];
+
+        if (!build_kernel_root(m))
+                return false;
         for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
                 slots[i] = pick_slot(m, fixed[i]);
                 if (!open_slot(m, slots[i]))
@@ -229,6 +273,20 @@ bool paging_build_kernel(struct machine *m)
                 m->n_pool_free[i] = 0;
         }
         return slot_is_free(m, 511) ? open_slot(m, 511) : true; /* the HAL's */
+}
+
+bool paging_build_shadow(struct machine *m)
+{
+        uint64_t first = m->kernel_base & ~(LARGE_PAGE_BYTES - 1);
+
+        m->shadow_root = 0;
+        if (!m->cfg.kpti)
+                return true;
+        m->shadow_root = new_table(m, PAGES_LOW);
+        if (m->shadow_root == 0)
+                return machine_fail(m, "shadow root");
+        return paging_map(m, m->shadow_root, first, m->kernel_gpa & ~(LARGE_PAGE_BYTES - 1),
+                LEAF_KERNEL_CODE & ~PTE_GLOBAL, LARGE_PAGE_BYTES, PAGES_LOW);
 }
 
 uint64_t pool_alloc_run(struct machine *m, enum machine_pool pool, uint64_t n)

@@ -25,6 +25,7 @@
 #define LEAF_USER_DATA   (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY | PTE_NX)
 #define LEAF_USER_CODE   (PTE_PRESENT | PTE_USER | PTE_ACCESSED)
 #define LEAF_USER_CONST  (PTE_PRESENT | PTE_USER | PTE_ACCESSED | PTE_NX)
+#define REGION_PROTOTYPE (PTE_PRESENT | PTE_WRITE | PTE_DIRTY | PTE_NX | PTE_SOFT)
 
 #define SLOT_SHARED_DATA 495u
 #define SLOT_KERNEL      496u
@@ -77,13 +78,21 @@ static inline bool machine_fail(struct machine *m, const char *what)
 void *page_at(const struct machine *m, uint64_t gpa); /* pointer into RAM */
 void *kernel_at(const struct machine *m,
         uint64_t va); /* through the System table, good to the end of the page; NULL */
-bool paging_map(struct machine *m, uint64_t pml4, uint64_t va, uint64_t gpa, uint64_t leaf,
+bool paging_map(struct machine *m, uint64_t root, uint64_t va, uint64_t gpa, uint64_t leaf,
         uint64_t leaf_bytes, enum pages_where tables);
-uint64_t *paging_leaf(const struct machine *m, uint64_t pml4, uint64_t va, uint64_t *ret_bytes);
+/* The entry that maps or would map @va, valid or not; NULL where a table is missing. */
+uint64_t *paging_entry(const struct machine *m, uint64_t root, uint64_t va, uint64_t *ret_bytes);
+/* The same, only where it is valid. */
+uint64_t *paging_leaf(const struct machine *m, uint64_t root, uint64_t va, uint64_t *ret_bytes);
 uint64_t paging_new_space(
-        struct machine *m, enum pages_where where); /* PML4 with the kernel half; 0: no RAM */
-void paging_free_space(struct machine *m, uint64_t pml4);
+        struct machine *m, enum pages_where where); /* root with the kernel half; 0: no RAM */
+uint64_t paging_new_user_root(struct machine *m, enum pages_where where); /* kpti; 0: no RAM */
+/* kpti: what the process's root says of the user half, its user root says too. */
+void paging_mirror(struct machine *m, const struct machine_process *p);
+void paging_free_space(struct machine *m, uint64_t root);
 bool paging_build_kernel(struct machine *m);
+/* kpti: the little of the kernel that user mode sees. Once the image is there. */
+bool paging_build_shadow(struct machine *m);
 uint64_t pool_alloc(
         struct machine *m, enum machine_pool pool); /* VA of one zeroed page; 0: no RAM */
 void pool_free(struct machine *m, enum machine_pool pool, uint64_t va);

@@ -13,6 +13,8 @@
 #define POOL_AUDIT   0x410
 #define POOL_ENTRIES 0x800
 
+#define FULL_PROCESSES 512 /* the first so many have a user half as Windows lays it out */
+
 struct boot_process {
         const char *name;
         const char *parent; /* NULL: a process that has ended */
@@ -67,7 +69,7 @@ static uint32_t pid_of(const struct machine *m, const char *name)
 static struct machine_process *new_entry(struct machine *m)
 {
         for (uint32_t i = 1; i < m->n_processes; i++)
-                if (!m->processes[i].alive)
+                if (!m->processes[i].alive && !m->processes[i].lingers)
                         return &m->processes[i];
         if (m->n_processes == MACHINE_MAX_PROCESSES) {
                 machine_fail(m, "process table entry");
@@ -132,6 +134,32 @@ static void choose_addresses(struct machine *m, struct machine_process *p, uint6
         *ret_ntdll = old ? UINT64_C(0x77A00000)
                          : UINT64_C(0x7FF900000000) + (m->kernel_base & 0x7FFF0000);
         p->next_va = (0x100 + random_below(m, 0x180)) << 32 | random_below(m, 0x8000) << 16;
+        if (m->cfg.la57)
+                p->next_va |= (1 + random_below(m, 0x7F)) << 48;
+}
+
+/* Thousands of processes must fit small machines: what the later ones map lies within one 2 MiB. */
+static bool is_slim(const struct machine *m, const struct machine_process *p)
+{
+        return p - m->processes >= FULL_PROCESSES;
+}
+
+static bool build_slim_half(struct machine *m, struct machine_process *p)
+{
+        uint8_t *page;
+
+        p->image_base = UINT64_C(0x7FF600000000) + random_below(m, 0xFFF) * LARGE_PAGE_BYTES;
+        p->peb = p->image_base + 0x10000;
+        p->next_va = p->image_base + 0x20000;
+        page = map_user_page(m, p, p->image_base, LEAF_USER_CODE);
+        if (!page)
+                return false;
+        put16(page, 0x5A4D);
+        page = map_user_page(m, p, p->peb, LEAF_USER_DATA);
+        if (!page)
+                return false;
+        put64(page + 0x10, p->image_base);
+        return true;
 }
 
 static bool build_user_half(struct machine *m, struct machine_process *p)
@@ -230,6 +258,8 @@ static void fill_object(struct machine *m, struct machine_process *p)
                 p->cr3 | (m->cfg.build >= 17134 ? 2 : 0)); /* PCID bits: no part of the address */
         put_list(e + 0x30, p->eprocess + 0x30);
 
+        if (m->cfg.kpti)
+                put64(e + l->user_dtb, p->user_cr3 ? p->user_cr3 | 1 : 0);
         put64(e + l->pid, p->pid);
         put64(e + l->ppid, p->ppid);
         __builtin_memcpy(e + l->image_name, p->name, 15);
@@ -285,8 +315,14 @@ static bool build_process(struct machine *m, struct machine_process *p, const ch
                 p->cr3 = paging_new_space(m, m->cfg.place);
         if (p->cr3 == 0)
                 return machine_fail(m, "address space");
-        if (user && !build_user_half(m, p))
+        if (user && !(is_slim(m, p) ? build_slim_half(m, p) : build_user_half(m, p)))
                 return false;
+        if (user && m->cfg.kpti) {
+                p->user_cr3 = paging_new_user_root(m, m->cfg.place);
+                if (p->user_cr3 == 0)
+                        return machine_fail(m, "user root");
+                paging_mirror(m, p);
+        }
         if (!build_pool_objects(m, p, name, user))
                 return false;
         fill_object(m, p);
@@ -307,7 +343,7 @@ struct machine_process *machine_start_process(
         return build_process(m, p, name, user) ? p : NULL;
 }
 
-void machine_exit_process(struct machine *m, struct machine_process *p)
+static void mark_exited(struct machine *m, struct machine_process *p)
 {
         uint8_t *e = page_at(m, p->eprocess_gpa);
 
@@ -315,16 +351,37 @@ void machine_exit_process(struct machine *m, struct machine_process *p)
         publish_barrier();
         put64(e + m->layout->exit_time, m->boot_time + m->now + 1);
         publish_barrier();
-        unlink_object(m, p);
+}
 
+static void release_space(struct machine *m, struct machine_process *p)
+{
         if (p == m->producer) {
                 region_release(m, false);
                 m->producer = NULL;
         }
+        if (p->user_cr3)
+                pages_free(&m->pages, p->user_cr3);
         paging_free_space(m, p->cr3);
+}
+
+void machine_exit_process(struct machine *m, struct machine_process *p)
+{
+        if (!p->lingers)
+                mark_exited(m, p);
+        unlink_object(m, p);
+        if (!p->lingers)
+                release_space(m, p);
         pool_free(m, MACHINE_PAGED, p->pool);
         pool_free(m, MACHINE_NONPAGED, p->eprocess & ~(PAGE_BYTES - 1));
+        p->alive = p->lingers = false;
+}
+
+void machine_linger_process(struct machine *m, struct machine_process *p)
+{
+        mark_exited(m, p);
+        release_space(m, p);
         p->alive = false;
+        p->lingers = true;
 }
 
 bool process_build_initial(struct machine *m)
@@ -373,5 +430,18 @@ bool machine_reuse_pages(struct machine *m, uint32_t n)
                         return false;
                 scribble(m, page);
         }
+        paging_mirror(m, p);
         return true;
+}
+
+uint64_t machine_map_private(struct machine *m, struct machine_process *p, uint64_t bytes)
+{
+        uint64_t gva = (p->next_va + 0xFFFF) & ~UINT64_C(0xFFFF);
+
+        for (uint64_t at = 0; at < bytes; at += PAGE_BYTES)
+                if (!map_user_page(m, p, gva + at, LEAF_USER_DATA))
+                        return 0;
+        p->next_va = gva + bytes;
+        paging_mirror(m, p);
+        return gva;
 }

@@ -14,6 +14,7 @@
 
 #define PAGE_BYTES       UINT64_C(0x1000)
 #define LARGE_PAGE_BYTES UINT64_C(0x200000)
+#define HUGE_PAGE_BYTES  UINT64_C(0x40000000)
 #define PHYS_HIGH        UINT64_C(0x100000000) /* what lies at or above is "above the hole" */
 #define PHYS_MAX_EXTENTS 16
 
