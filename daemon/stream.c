@@ -189,6 +189,8 @@ static int take(struct stream *s, const struct stream_view *view, struct pass *p
         if (r == 0)
                 count_skip(s, view->region);
         if (r == 1 && uv_hrtime() - pass->start_ns > STREAM_LATE_NS) {
+                /* It may be the last one for a long time, so the next look is to find it again. */
+                vgpup_sample_refuse(view->region);
                 s->counters.late++;
                 r = 0;
         }

@@ -320,4 +320,7 @@ int vgpup_sample_recheck(vgpup_region *r, vmie_mem *m, const struct vgpup_sample
  */
 int vgpup_sample_commit(vgpup_region *r, vmie_mem *m, const struct vgpup_sample *s);
 
+/* The sample committed last was thrown away all the same: its frame is fresh again. Before the next begin. */
+void vgpup_sample_refuse(vgpup_region *r);
+
 #endif /* VGPU_PERCEPTION_H */

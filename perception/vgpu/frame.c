@@ -211,9 +211,16 @@ int vgpup_sample_commit(vgpup_region *r, vmie_mem *m, const struct vgpup_sample 
                 return region_skip(r, VGPUP_SKIP_REMAPPED);
         if (rc == 1) {
                 r->skip = VGPUP_SKIP_NONE;
+                r->sample.frame_id_before = r->last_frame_id;
                 r->last_frame_id = r->sample.frame_id;
         }
         return rc;
+}
+
+void vgpup_sample_refuse(vgpup_region *r)
+{
+        if (r->last_frame_id == r->sample.frame_id)
+                r->last_frame_id = r->sample.frame_id_before;
 }
 
 static int copy_extents(vmie_mem *m, const struct vgpup_sample *s, uint8_t *dst)

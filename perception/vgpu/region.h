@@ -17,6 +17,7 @@ struct vgpup_region {
         struct {
                 uint32_t slot, seq;
                 uint64_t frame_id;
+                uint64_t frame_id_before; /* last_frame_id before it was committed */
                 bool open;
         } sample;
         uint64_t last_frame_id;
