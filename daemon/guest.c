@@ -88,6 +88,7 @@ static void take_region(struct guest *g)
         g->region = g->next_region;
         g->next_region = NULL;
         g->n_bindings++;
+        stream_rebind(&g->stream);
         producer = guest_producer(g);
         g->run_epoch = vgpup_run_epoch(g->region);
         g->heartbeat = producer->heartbeat;

@@ -23,6 +23,11 @@ void stream_deinit(struct stream *s)
         s->staging = NULL;
 }
 
+void stream_rebind(struct stream *s)
+{
+        s->mode.frame_id = 0;
+}
+
 static int fit_staging(struct stream *s, uint64_t bytes)
 {
         uint8_t *bigger;

@@ -51,6 +51,9 @@ struct stream_view {
 void stream_init(struct stream *s, struct outlet *outlet, bool staging);
 void stream_deinit(struct stream *s);
 
+/* Another region is looked at from now on: what its damage is relative to is no frame of ours. */
+void stream_rebind(struct stream *s);
+
 /**
  * stream_look() - take what is new
  * @ret_saw: for the pacer; written on 0
