@@ -22,7 +22,9 @@ enum guest_clock_verdict guest_clock_update(
                 };
                 return GUEST_CLOCK_UNKNOWN;
         }
-        if (guest_ns < c->guest_ns || ahead_ns - c->ahead_ns > GUEST_CLOCK_JUMP_NS)
+        /* Unsigned: the guest's clock may say anything, and the difference of two such need not fit. */
+        if (guest_ns < c->guest_ns ||
+                (int64_t)((uint64_t)ahead_ns - (uint64_t)c->ahead_ns) > GUEST_CLOCK_JUMP_NS)
                 return GUEST_CLOCK_JUMPED;
         if (guest_ns != c->guest_ns) {
                 c->moved = true;

@@ -97,6 +97,19 @@ static void a_machine_restored_while_it_stood_has_jumped(void **state)
                 { 515, 60000, GUEST_CLOCK_STANDING }, { 3000, 60100, GUEST_CLOCK_JUMPED });
 }
 
+/* It is a guest's to write, and both ends of the range are a distance apart that does not fit. */
+static void a_clock_at_either_end_of_its_range_is_judged_too(void **state)
+{
+        struct guest_clock clock;
+
+        (void)state;
+        guest_clock_reset(&clock);
+        guest_clock_update(&clock, INT64_MAX, 0);
+        assert_int_equal(guest_clock_update(&clock, (uint64_t)INT64_MAX + 1000 * MS, 100 * MS),
+                GUEST_CLOCK_RUNNING);
+        assert_int_equal(guest_clock_update(&clock, UINT64_MAX, 200 * MS), GUEST_CLOCK_JUMPED);
+}
+
 static void a_reset_forgets_what_was_seen(void **state)
 {
         struct guest_clock clock;
@@ -121,6 +134,7 @@ int main(void)
                 cmocka_unit_test(a_clock_that_gets_ahead_of_the_hosts_has_jumped),
                 cmocka_unit_test(a_starved_guest_that_lags_and_catches_up_has_not_jumped),
                 cmocka_unit_test(a_machine_restored_while_it_stood_has_jumped),
+                cmocka_unit_test(a_clock_at_either_end_of_its_range_is_judged_too),
                 cmocka_unit_test(a_reset_forgets_what_was_seen),
         };
 
