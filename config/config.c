@@ -189,6 +189,9 @@ static void check_whole(struct load *l)
         if (cfg->guest.qmp[0] != '\0' && strcmp(cfg->guest.qmp, cfg->ring.socket) == 0)
                 config_problems_add(l->problems, line_of(l, "guest", "qmp"),
                         "qmp is the same path as [ring] socket");
+        if (config_ram_is_auto(cfg) && cfg->guest.qmp[0] == '\0' && cfg->guest.pidfile[0] == '\0')
+                config_problems_add(l->problems, line_of(l, "guest", "ram"),
+                        "ram = auto needs qmp or pidfile: there is nobody to ask");
         if (cfg->pace.poll_us > cfg->pace.idle_poll_ms * UINT64_C(1000)) {
                 unsigned poll = line_of(l, "pace", "poll_us"),
                          idle = line_of(l, "pace", "idle_poll_ms");

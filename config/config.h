@@ -31,11 +31,12 @@ struct vgpu_config {
         char name[CONFIG_TEXT_MAX]; /* base name of the file without ".conf": the machine's name */
 
         struct {
-                char ram[CONFIG_TEXT_MAX]; /* absolute path */
+                char ram[CONFIG_TEXT_MAX]; /* absolute paths, see config_next_path(), or "auto" */
                 enum vgpu_machine machine;
-                uint64_t ram_size;           /* bytes, whole pages; 0: the file's size */
-                uint64_t kcr3;               /* page aligned; 0: find it */
-                char qmp[CONFIG_SOCKET_MAX]; /* absolute path, "": none */
+                uint64_t ram_size;             /* bytes, whole pages; 0: the file's size */
+                uint64_t kcr3;                 /* page aligned; 0: find it */
+                char qmp[CONFIG_SOCKET_MAX];   /* absolute path, "": none */
+                char pidfile[CONFIG_TEXT_MAX]; /* absolute path, "": none */
                 char producer
                         [CONFIG_TEXT_MAX]; /* preferred process name, "": none; a guest shows its first 15 bytes */
         } guest;
@@ -94,6 +95,20 @@ void config_problems_print(FILE *f, const char *path, const struct config_proble
 
 /* Empties @problems and frees what it held; an all-zero value is fine. */
 void config_problems_free(struct config_problems *problems);
+
+/* Is RAM to be found by asking QEMU or its process? */
+bool config_ram_is_auto(const struct vgpu_config *cfg);
+
+/**
+ * config_next_path() - take the next path off a list
+ * @list:     as [guest] ram has it: paths, each but the first behind a comma; moves on
+ * @ret_path: written when there is one
+ *
+ * A comma is part of a path unless a slash follows it, blanks aside.
+ *
+ * Return: was there another one?
+ */
+bool config_next_path(const char **list, char ret_path[CONFIG_TEXT_MAX]);
 
 /**
  * config_print() - write the effective configuration as a file that config_load() takes

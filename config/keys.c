@@ -13,11 +13,12 @@
 
 /* clang-format off */
 const struct config_key config_keys[] = {
-        { "guest", "ram",          &config_kind_path,    FIELD(guest.ram),         0, 0, NULL, NULL },
+        { "guest", "ram",          &config_kind_ram,     FIELD(guest.ram),         0, 0, NULL, NULL },
         { "guest", "machine",      &config_kind_machine, FIELD(guest.machine),     0, 0, "q35", NULL },
         { "guest", "ram_size",     &config_kind_size,    FIELD(guest.ram_size),    4 * KIB, 64 * TIB, NULL, "the file's size" },
         { "guest", "kcr3",         &config_kind_root,    FIELD(guest.kcr3),        0, 0, NULL, "found in the guest" },
         { "guest", "qmp",          &config_kind_path,    FIELD(guest.qmp),         0, 0, NULL, "QEMU is not asked" },
+        { "guest", "pidfile",      &config_kind_path,    FIELD(guest.pidfile),     0, 0, NULL, "QEMU's process is not watched" },
         { "guest", "producer",     &config_kind_text,    FIELD(guest.producer),    0, 0, NULL, "the newest process wins" },
 
         { "ring",  "slots",        &config_kind_number,  FIELD(ring.slots),        3, 16, "4", NULL },

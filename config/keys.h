@@ -60,6 +60,7 @@ extern const struct config_kind config_kind_bool;    /* bool */
 extern const struct config_kind config_kind_machine; /* enum vgpu_machine */
 extern const struct config_kind config_kind_level;   /* int, LOG_* */
 extern const struct config_kind config_kind_path;    /* char[size], absolute; "": unset */
+extern const struct config_kind config_kind_ram;     /* char[size], absolute paths or "auto" */
 extern const struct config_kind config_kind_text;    /* char[size]; "": unset */
 extern const struct config_kind config_kind_group;   /* struct config_group, of this host */
 

@@ -310,6 +310,64 @@ static bool parse_path(const struct config_key *key, const char *text, void *fie
 
 const struct config_kind config_kind_path = { parse_path, print_text };
 
+/* ---- RAM --------------------------------------------------------------------------------------------------------- */
+
+bool config_ram_is_auto(const struct vgpu_config *cfg)
+{
+        return strcmp(cfg->guest.ram, "auto") == 0;
+}
+
+/* Where the path that @text begins with ends: at the comma before another one, or with the text. */
+static const char *path_end(const char *text)
+{
+        for (const char *comma = strchr(text, ','); comma != NULL; comma = strchr(comma + 1, ',')) {
+                const char *next = comma + 1 + strspn(comma + 1, " \t");
+
+                if (*next == '/')
+                        return comma;
+        }
+        return text + strlen(text);
+}
+
+bool config_next_path(const char **list, char ret_path[CONFIG_TEXT_MAX])
+{
+        const char *begin = *list + strspn(*list, " \t"), *end = path_end(begin);
+        size_t len = (size_t)(end - begin);
+
+        if (len == 0 || len >= CONFIG_TEXT_MAX)
+                return false;
+        *list = *end == ',' ? end + 1 : end;
+        while (len > 0 && (begin[len - 1] == ' ' || begin[len - 1] == '\t'))
+                len--;
+        memcpy(ret_path, begin, len);
+        ret_path[len] = '\0';
+        return true;
+}
+
+static bool parse_ram(const struct config_key *key, const char *text, void *field, char *why)
+{
+        const char *rest = text;
+        char path[CONFIG_TEXT_MAX], copy[CONFIG_TEXT_MAX];
+        size_t n = 0;
+
+        if (strcmp(text, "auto") == 0)
+                return parse_text(key, text, field, why);
+        if (strlen(text) >= key->size)
+                return parse_path(key, text, field, why);
+        while (config_next_path(&rest, path)) {
+                if (!parse_path(key, path, copy, why))
+                        return false;
+                n++;
+        }
+        if (n > VGPU_SOURCE_FILES_MAX) {
+                snprintf(why, CONFIG_WHY_MAX, "at most %d paths", VGPU_SOURCE_FILES_MAX);
+                return false;
+        }
+        return parse_text(key, text, field, why);
+}
+
+const struct config_kind config_kind_ram = { parse_ram, print_text };
+
 /* ---- group ------------------------------------------------------------------------------------------------------- */
 
 static bool parse_group(const struct config_key *key, const char *text, void *field, char *why)

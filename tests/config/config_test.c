@@ -142,6 +142,43 @@ static void a_minimal_file_gets_every_default(void **state)
         "max_clients = 1024\nstaging = on\n[pace]\nmax_fps = 1\npoll_us = 50\nidle_poll_ms = "     \
         "1000\n[log]\nlevel = debug\n"
 
+static void ram_is_a_list_of_paths_or_is_asked_for(void **state)
+{
+        static const struct {
+                const char *text;
+                const char *path[3];
+        } lists[] = {
+                { "/dev/shm/a", { "/dev/shm/a" } },
+                { "/a,/b", { "/a", "/b" } },
+                { "/a b ,  /c,d", { "/a b", "/c,d" } },
+        };
+        struct vgpu_config cfg;
+        char text[128];
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+                const char *rest;
+                char path[CONFIG_TEXT_MAX];
+
+                snprintf(text, sizeof(text), "[guest]\nram = %s\n", lists[i].text);
+                cfg = must_load(text);
+                rest = cfg.guest.ram;
+                assert_false(config_ram_is_auto(&cfg));
+                for (size_t k = 0; lists[i].path[k] != NULL; k++) {
+                        assert_true(config_next_path(&rest, path));
+                        assert_string_equal(path, lists[i].path[k]);
+                }
+                assert_false(config_next_path(&rest, path));
+        }
+        cfg = must_load("[guest]\nram = auto\npidfile = /run/q.pid\n");
+        assert_true(config_ram_is_auto(&cfg));
+        assert_string_equal(cfg.guest.pidfile, "/run/q.pid");
+        must_say("[guest]\nram = auto\n", 19,
+                "FILE:2: ram = auto needs qmp or pidfile: there is nobody to ask\n");
+        must_say("[guest]\nram = /a, /b/\n", 22,
+                "FILE:2: ram = /a, /b/: must be a file's path from the root on, without quotes\n");
+}
+
 static void every_key_is_read(void **state)
 {
         struct vgpu_config cfg = must_load(FULL);
@@ -379,7 +416,7 @@ static void everything_wrong_is_said_at_once_and_in_order(void **state)
                 "FILE:3: machine = amiga: must be q35, pc, microvm or flat\n"
                 "FILE:4: machine was set in line 3 already\n"
                 "FILE:5: unknown key colour in [guest] (there are ram, machine, ram_size, kcr3, "
-                "qmp, producer)\n"
+                "qmp, pidfile, producer)\n"
                 "FILE:6: unknown section [rings] (there are [guest], [ring], [pace] and [log])\n"
                 "FILE:9: slots = 99: must be a number from 3 to 16\n"
                 "FILE:10: the line is indented; values do not go on in a second line\n"
@@ -693,6 +730,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_minimal_file_gets_every_default),
+                cmocka_unit_test(ram_is_a_list_of_paths_or_is_asked_for),
                 cmocka_unit_test(every_key_is_read),
                 cmocka_unit_test(what_is_printed_loads_as_the_same),
                 cmocka_unit_test(the_effective_configuration_names_every_key),
