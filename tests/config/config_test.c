@@ -158,17 +158,17 @@ static void ram_is_a_list_of_paths_or_is_asked_for(void **state)
         (void)state;
         for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
                 const char *rest;
-                char path[CONFIG_TEXT_MAX];
+                char item[CONFIG_TEXT_MAX];
 
                 snprintf(text, sizeof(text), "[guest]\nram = %s\n", lists[i].text);
                 cfg = must_load(text);
                 rest = cfg.guest.ram;
                 assert_false(config_ram_is_auto(&cfg));
                 for (size_t k = 0; lists[i].path[k] != NULL; k++) {
-                        assert_true(config_next_path(&rest, path));
-                        assert_string_equal(path, lists[i].path[k]);
+                        assert_true(config_next_path(&rest, item));
+                        assert_string_equal(item, lists[i].path[k]);
                 }
-                assert_false(config_next_path(&rest, path));
+                assert_false(config_next_path(&rest, item));
         }
         cfg = must_load("[guest]\nram = auto\npidfile = /run/q.pid\n");
         assert_true(config_ram_is_auto(&cfg));
