@@ -49,6 +49,7 @@ static void count_skip(struct stream *s, const vgpup_region *region)
                 s->counters.busy++;
                 break;
         case VGPUP_SKIP_REMAPPED:
+        case VGPUP_SKIP_TRANSITION:
                 s->counters.remapped++;
                 break;
         case VGPUP_SKIP_TOO_BIG:

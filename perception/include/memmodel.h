@@ -33,6 +33,17 @@
 #define PTE_NX  (UINT64_C(1) << 63)
 #define PTE_PFN UINT64_C(0x000ffffffffff000)
 
+/*
+ * Addresses from here up (to the next quarter of 64 bits) are no memory but zeros: where the bytes of a page are that the
+ * guest has promised and not made yet. No entry can name one, gpa_read() of one succeeds.
+ */
+#define GPA_ZEROS (UINT64_C(1) << 63)
+
+static inline bool gpa_is_zeros(uint64_t gpa)
+{
+        return gpa >> 62 == GPA_ZEROS >> 62;
+}
+
 /* A stretch of guest-physical addresses that is RAM. */
 struct gpa_extent {
         uint64_t gpa;
@@ -55,7 +66,13 @@ struct vmie_mem_ops {
 enum gva_fault_kind {
         GVA_FAULT_NONE,
         GVA_FAULT_NON_CANONICAL, /* not an address this paging mode can form */
-        GVA_FAULT_NOT_PRESENT,   /* an entry with the valid bit clear */
+        GVA_FAULT_NOT_PRESENT,   /* an entry with the valid bit clear, and nothing more is known of it */
+        GVA_FAULT_ZERO_ENTRY,    /* a last-level entry that is 0: unmapped, or for the process' VADs to say */
+        GVA_FAULT_PAGED_OUT,     /* its bytes are in the pagefile */
+        GVA_FAULT_TRANSITION,    /* in transition: its bytes may still be on their way in */
+        GVA_FAULT_PROTOTYPE,     /* the prototype entry it refers to cannot be read */
+        GVA_FAULT_BY_VAD,        /* a prototype entry that only the process' VADs lead to */
+        GVA_FAULT_BY_FILE,       /* a file's page that is not in memory */
         GVA_FAULT_MALFORMED, /* a large-page bit where there are no large pages, or a misaligned large page */
         GVA_FAULT_NOT_USER,    /* a kernel's page where only a user's would do */
         GVA_FAULT_OUTSIDE_RAM, /* a table or page beyond the RAM that exists */
@@ -72,6 +89,27 @@ struct gva_fault {
         int error;          /* negative errno the caller got */
 };
 
+struct vmie_mem;
+
+/* What a last-level entry with the valid bit clear says, in the guest's own terms. */
+enum pte_software_kind {
+        PTE_SOFTWARE_UNKNOWN,
+        PTE_SOFTWARE_ZERO,
+        PTE_SOFTWARE_DEMAND_ZERO, /* zeros, made when somebody touches the page */
+        PTE_SOFTWARE_TRANSITION,  /* at @address, or on its way there */
+        PTE_SOFTWARE_PROTOTYPE,   /* another entry, at the kernel address @address, says */
+        PTE_SOFTWARE_PAGEFILE,
+        PTE_SOFTWARE_VAD,
+};
+
+struct pte_software {
+        enum pte_software_kind kind;
+        uint64_t address;
+};
+
+/* Pure: from the entry's value, and the RAM that there is. */
+typedef struct pte_software (*pte_software_fn)(const struct vmie_mem *m, uint64_t entry);
+
 typedef struct vmie_mem {
         const struct vmie_mem_ops *ops;
         void *ctx;
@@ -80,21 +118,22 @@ typedef struct vmie_mem {
         const atomic_bool
                 *cancel;        /* NULL, or a flag that ends every read and scan with -ECANCELED */
         uint64_t kcr3;          /* System page-table root; 0 until a kernel was found */
-        unsigned levels;        /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3) */
+        unsigned levels; /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3); 0: 4 until known */
+        pte_software_fn software; /* what its absent last-level entries mean; NULL: not mapped */
         struct gva_fault fault; /* of the last call that failed */
 } vmie_mem;
 
 struct gva_mapping {
-        uint64_t gpa;      /* of the byte asked for */
+        uint64_t gpa;      /* of the byte asked for; gpa_is_zeros() when it is not made yet */
         uint64_t entry;    /* leaf entry as read */
         uint64_t page_len; /* 4 KiB, 2 MiB or 1 GiB */
-        bool user;         /* PTE_U in every level */
-        bool writable;     /* PTE_W in every level */
+        bool user;         /* PTE_U in every level whose entry is valid */
+        bool writable;     /* PTE_W in every such level */
 };
 
 /* One physically contiguous piece of a virtual range. */
 struct gva_extent {
-        uint64_t gpa;
+        uint64_t gpa;    /* gpa_is_zeros(): that many zeros */
         uint64_t offset; /* of its first byte in the range */
         uint64_t len;    /* bytes */
 };
@@ -104,7 +143,7 @@ struct gva_extent {
  * @m:   memory; borrowed for the call
  * @gpa: first byte
  * @dst: caller's buffer of at least @len bytes
- * @len: bytes; must lie in RAM, may cross from one extent into an adjacent one; 0 succeeds
+ * @len: bytes; must lie in RAM (or all in GPA_ZEROS), may cross from one extent into an adjacent one; 0 succeeds
  *
  * Return: 0, -EFAULT (outside RAM), -ECANCELED, or the source's error. After a failure @dst is unspecified.
  */
@@ -116,6 +155,9 @@ int gpa_read(vmie_mem *m, uint64_t gpa, void *dst, size_t len);
  * @cr3:         page-table root; the low 12 bits are ignored
  * @gva:         address; need not be aligned
  * @ret_mapping: written on success only
+ *
+ * A page in transition is refused, also behind a prototype entry: whether its bytes have arrived shows only over time, and
+ * a single call has none.
  *
  * Return: 0, or see the head of this file.
  */
@@ -146,7 +188,7 @@ const char *gva_fault_text(enum gva_fault_kind kind);
  * @m:     another source over the same guest, e.g. a map beside the pread that found the kernel
  * @model: the value a win32 context was opened on
  *
- * Takes over what was learnt (kcr3, levels), not how bytes are read.
+ * Takes over what was learnt (kcr3, levels, software entries), not how bytes are read.
  */
 void vmie_mem_adopt(vmie_mem *m, const vmie_mem *model);
 

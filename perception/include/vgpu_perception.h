@@ -71,7 +71,8 @@ int vgpup_discover_candidate(vmie_win32 *v, uint64_t *out_proc_cr3, uint64_t *ou
  * Entries and identity are rechecked; no process is named here, so its end cannot be: vgpup_read_status() of a bound
  * handle sees that too.
  *
- * Return: 1 (alive), 0 (did not tick), < 0 (a read error; -ESTALE: no region there any more; -EAGAIN: its page kept moving).
+ * Return: 1 (alive), 0 (did not tick), < 0 (a read error; -ESTALE: no region there any more; -EAGAIN: its page kept moving
+ * or is in transition).
  */
 int vgpup_confirm_alive(vmie_mem *m, uint64_t proc_cr3, uint64_t region_gva, uint64_t hb0);
 
@@ -131,7 +132,8 @@ typedef struct {
  * frame_id is not above the last one sampled is not fresh. Nothing is allocated. After 0 or < 0, @dst is unspecified and
  * must not be shown: it may hold bytes that were refused.
  *
- * Return: 1, 0 (nothing fresh, writer busy, over @cap, a malformed descriptor, translations moved), < 0.
+ * Return: 1, 0 (nothing fresh, writer busy, over @cap, a malformed descriptor, translations moved, a page in transition),
+ * < 0.
  */
 int vgpup_sample_frame(vgpup_region *r, vmie_mem *m, uint8_t *dst, size_t cap, vgpup_frame_info *info);
 
@@ -139,8 +141,8 @@ int vgpup_sample_frame(vgpup_region *r, vmie_mem *m, uint8_t *dst, size_t cap, v
 int vgpup_read_cursor(vgpup_region *r, vmie_mem *m, vgpup_cursor *out);
 int vgpup_read_geometry(vgpup_region *r, vmie_mem *m, vgpup_geometry *out);
 
-/* Independent atomics, no seqlock. Return: 0, < 0 (-EAGAIN: its page kept moving); @out is written on 0 only, and
- * run_epoch recorded in @r. */
+/* Independent atomics, no seqlock. Return: 0, < 0 (-EAGAIN: its page kept moving or is in transition); @out is written on
+ * 0 only, and run_epoch recorded in @r. */
 int vgpup_read_status(vgpup_region *r, vmie_mem *m, vgpup_status *out);
 
 /* run_epoch of the last successful vgpup_read_status(); before one, of the binding. The core holds no reset policy. */
@@ -242,7 +244,7 @@ int vgpup_discover_suspects(vmie_win32 *v, struct vgpup_suspect *out, size_t cap
  * @c: from vgpup_discover_all()
  *
  * Checks the process object and the identity line again and keeps copies to compare with. Allocates all that sampling
- * will need.
+ * will need. The identity's page must be resident: there is no telling yet how long an entry has stood.
  *
  * Return: 0 and *ret_region, or -ESTALE (no longer that process or region), -ENOMEM, a read error.
  */
@@ -269,6 +271,7 @@ enum vgpup_skip {
         VGPUP_SKIP_TOO_BIG,    /* over cap */
         VGPUP_SKIP_MALFORMED,  /* the descriptor breaks a rule of the ABI */
         VGPUP_SKIP_REMAPPED,   /* a page-table entry changed under the copy */
+        VGPUP_SKIP_TRANSITION, /* a page may still be on its way in: its entry has not stood for a second of guest time */
 };
 enum vgpup_skip vgpup_last_skip(const vgpup_region *r);
 

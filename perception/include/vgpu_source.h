@@ -140,7 +140,7 @@ void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);
 
 /**
  * vgpu_source_gather() - copy extents through the map into one buffer
- * @extents:     guest-physical pieces; each within RAM
+ * @extents:     guest-physical pieces; each within RAM, or zeros
  * @base_offset: of the range that @dst is for; none of the extents begins before it
  * @dst:         each piece lands at dst + (extent offset - base_offset); the caller knows that they fit
  *

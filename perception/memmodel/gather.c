@@ -19,13 +19,15 @@ int gather_init(struct gva_gather *g, uint64_t max_len)
         /* A range that starts and ends inside a page or table touches one more of it at either end. */
         pages = max_len / GVA_PAGE_BYTES + 2;
         tables = max_len / (UINT64_C(1) << pte_shift(2)) + 2;
-        g->max_extents = pages;
-        g->max_runs = tables + 2 + 2 + 1 + 1;
-        g->max_entries = pages + tables + 2 + 2 + 2;
+        g->max_extents = g->max_transitions = pages;
+        /* At worst each page has a prototype entry with a walk of its own. Room that stays untouched costs nothing. */
+        g->max_runs = tables + 2 + 2 + 1 + 1 + pages * (PTE_MAX_LEVELS + 1);
+        g->max_entries = pages + tables + 2 + 2 + 2 + pages * (PTE_MAX_LEVELS + 1);
         g->extents = calloc(g->max_extents, sizeof(*g->extents));
         g->runs = calloc(g->max_runs, sizeof(*g->runs));
         g->entries = calloc(g->max_entries, sizeof(*g->entries));
-        if (!g->extents || !g->runs || !g->entries) {
+        g->transitions = calloc(g->max_transitions, sizeof(*g->transitions));
+        if (!g->extents || !g->runs || !g->entries || !g->transitions) {
                 gather_deinit(g);
                 return -ENOMEM;
         }
@@ -37,6 +39,7 @@ void gather_deinit(struct gva_gather *g)
         free(g->extents);
         free(g->runs);
         free(g->entries);
+        free(g->transitions);
         *g = (struct gva_gather){ 0 };
 }
 
@@ -46,9 +49,10 @@ void gather_page_init(struct gather_page *p)
         p->g.extents = p->extents;
         p->g.runs = p->runs;
         p->g.entries = p->entries;
-        p->g.max_extents = 1;
-        p->g.max_runs = GATHER_PAGE_LEVELS;
-        p->g.max_entries = GATHER_PAGE_LEVELS;
+        p->g.transitions = p->transitions;
+        p->g.max_extents = p->g.max_transitions = 1;
+        p->g.max_runs = GATHER_PAGE_RUNS;
+        p->g.max_entries = GATHER_PAGE_RUNS;
 }
 
 static int add_piece(
@@ -56,10 +60,13 @@ static int add_piece(
 {
         struct gva_extent *last = g->n_extents ? &g->extents[g->n_extents - 1] : NULL;
 
-        if (!gpa_is_ram(m, gpa, len))
+        bool zeros = gpa_is_zeros(gpa);
+
+        if (!zeros && !gpa_is_ram(m, gpa, len))
                 return walk_fail(m, at, GVA_FAULT_OUTSIDE_RAM, -EFAULT);
         /* Neighbours in guest-physical space may lie apart on the host when RAM is in several extents. */
-        if (last && last->gpa + last->len == gpa && gpa_is_ram(m, last->gpa, last->len + len)) {
+        if (last && last->gpa + last->len == gpa &&
+                (zeros || gpa_is_ram(m, last->gpa, last->len + len))) {
                 last->len += len;
                 return 0;
         }
@@ -100,6 +107,92 @@ static int read_run(struct gva_gather *g, vmie_mem *m, unsigned level, uint64_t 
         return 0;
 }
 
+static int add_run(struct gva_gather *g, const struct pte_step *step, uint64_t offset, uint64_t len)
+{
+        if (g->n_runs == g->max_runs || g->n_entries == g->max_entries)
+                return -EOVERFLOW;
+        g->runs[g->n_runs++] = (struct gather_run){
+                .entry_gpa = step->entry_gpa,
+                .offset = offset,
+                .len = len,
+                .first = g->n_entries,
+                .n = 1,
+                .level = step->level,
+        };
+        g->entries[g->n_entries++] = step->entry;
+        return 0;
+}
+
+/* The walk to the page of prototype entries decides about each page of the range that uses it. */
+static int add_walk(struct gva_gather *g, uint64_t offset, uint64_t len)
+{
+        int r = 0;
+
+        if (g->trail.walked) {
+                g->walk_run = g->n_runs;
+                for (unsigned i = 0; i < g->trail.n_walk && r == 0; i++)
+                        r = add_run(g, &g->trail.walk[i], offset, len);
+                return r;
+        }
+        for (unsigned i = 0; i < g->trail.n_walk; i++) {
+                struct gather_run *run = &g->runs[g->walk_run + i];
+
+                run->len = offset + len - run->offset;
+        }
+        return 0;
+}
+
+/* Entries of a section stand in a row, and so they do in one run. */
+static int add_prototype(struct gva_gather *g, uint64_t offset, uint64_t len)
+{
+        const struct pte_step *proto = &g->trail.proto;
+        struct gather_run *run = &g->runs[g->proto_run];
+        int r;
+
+        r = add_walk(g, offset, len);
+        if (r < 0)
+                return r;
+        if (g->proto_run == 0 || g->proto_run != g->n_runs - 1 || g->trail.walked ||
+                run->entry_gpa + run->n * sizeof(uint64_t) != proto->entry_gpa) {
+                g->proto_run = g->n_runs;
+                return add_run(g, proto, offset, len);
+        }
+        if (g->n_entries == g->max_entries)
+                return -EOVERFLOW;
+        g->entries[g->n_entries++] = proto->entry;
+        run->n++;
+        run->len = offset + len - run->offset;
+        return 0;
+}
+
+static int add_transition(struct gva_gather *g, const struct gva_fault *at, uint64_t offset)
+{
+        const struct pte_step *proto = &g->trail.proto;
+
+        if (g->n_transitions == g->max_transitions)
+                return -EOVERFLOW;
+        g->transitions[g->n_transitions++] = (struct gather_transition){
+                .offset = offset,
+                .entry_gpa = proto->entry_gpa ? proto->entry_gpa : at->entry_gpa,
+                .entry = proto->entry_gpa ? proto->entry : at->entry,
+        };
+        return 0;
+}
+
+static int add_leaf(struct gva_gather *g, vmie_mem *m, const struct gva_fault *at,
+        const struct pte_target *to, uint64_t len)
+{
+        uint64_t offset = at->gva - g->gva;
+        uint64_t gpa = to->gpa + (gpa_is_zeros(to->gpa) ? offset : at->gva & (to->len - 1));
+        int r = 0;
+
+        if (!(at->entry & PTE_P) && g->trail.proto.entry_gpa)
+                r = add_prototype(g, offset, len);
+        if (r == 0 && to->transition)
+                r = add_transition(g, at, offset);
+        return r < 0 ? r : add_piece(g, m, at, gpa, len);
+}
+
 /* [gva, last] lies under this one table. */
 static int gather_table(struct gva_gather *g, vmie_mem *m, unsigned level, uint64_t table_gpa,
         uint64_t gva, uint64_t last)
@@ -123,11 +216,11 @@ static int gather_table(struct gva_gather *g, vmie_mem *m, unsigned level, uint6
 
                 if (end > last)
                         end = last;
-                r = pte_decode(m, &at, &to);
-                if (r == 0 && !(at.entry & PTE_U))
+                r = pte_resolve(m, &at, &g->trail, &to);
+                if (r == 0 && at.entry & PTE_P && !(at.entry & PTE_U))
                         r = walk_fail(m, &at, GVA_FAULT_NOT_USER, -EFAULT);
                 if (r == 0 && to.leaf)
-                        r = add_piece(g, m, &at, to.gpa + (gva & (to.len - 1)), end - gva + 1);
+                        r = add_leaf(g, m, &at, &to, end - gva + 1);
                 else if (r == 0)
                         r = gather_table(g, m, level - 1, to.gpa, gva, end);
                 if (r < 0)
@@ -137,21 +230,29 @@ static int gather_table(struct gva_gather *g, vmie_mem *m, unsigned level, uint6
         return 0;
 }
 
+static void forget(struct gva_gather *g)
+{
+        g->n_extents = g->n_runs = g->n_entries = g->n_transitions = 0;
+        g->walk_run = g->proto_run = 0;
+        g->trail = (struct pte_trail){ 0 };
+}
+
 int gather_walk(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t gva, uint64_t len)
 {
         struct gva_fault at = { .gva = gva };
         uint64_t last = gva + (len - 1);
         int r;
 
-        g->n_extents = g->n_runs = g->n_entries = 0;
+        forget(g);
         g->gva = gva;
+        g->len = len;
         m->fault = (struct gva_fault){ 0 };
         /* Only the lower half holds user memory, and in it the sum cannot wrap unseen. */
         if (len == 0 || last < gva || !gva_canonical(m, last) || last >> 63)
                 return walk_fail(m, &at, GVA_FAULT_NON_CANONICAL, -EINVAL);
         r = gather_table(g, m, mem_levels(m), cr3 & PTE_PFN, gva, last);
         if (r < 0)
-                g->n_extents = g->n_runs = g->n_entries = 0;
+                forget(g);
         return r;
 }
 

@@ -3,7 +3,8 @@
  *
  * The frame path translates a whole slot at once: every table is read once for the slice of entries it contributes,
  * physically contiguous pages become one piece, and each entry used, at every level, is kept so that the same entries can
- * be read again after the copy. Only user pages are taken. All room is laid out beforehand for the longest range.
+ * be read again after the copy: a prototype entry and the walk to it too. Only user pages are taken. All room is laid out
+ * beforehand for the longest range.
  */
 #ifndef VMIE_GATHER_H
 #define VMIE_GATHER_H
@@ -20,14 +21,27 @@ struct gather_run {
         uint8_t level;
 };
 
+/* A page whose bytes may still be on their way; whoever asked has to judge by the time that the entry has stood. */
+struct gather_transition {
+        uint64_t offset; /* in the range */
+        uint64_t entry_gpa;
+        uint64_t entry;
+};
+
 struct gva_gather {
         struct gva_extent *extents;
         struct gather_run *runs;
         uint64_t *entries;
+        struct gather_transition *transitions; /* ascending */
         size_t n_extents, max_extents;
         size_t n_runs, max_runs;
         size_t n_entries, max_entries;
+        size_t n_transitions, max_transitions;
         uint64_t gva;
+        uint64_t len;
+        struct pte_trail trail;
+        size_t walk_run; /* first run of the walk that trail keeps */
+        size_t proto_run; /* run that prototype entries were last added to; 0: none yet, the root's run is first */
 };
 
 /* Room for any range of up to @max_len bytes. Return: 0, -ENOMEM, -EINVAL (more than a slot can span). */
@@ -36,14 +50,16 @@ int gather_init(struct gva_gather *g, uint64_t max_len);
 /* Takes a zeroed or half-built one too. */
 void gather_deinit(struct gva_gather *g);
 
-#define GATHER_PAGE_LEVELS 5
+/* A walk, and another one to a prototype entry. */
+#define GATHER_PAGE_RUNS (2 * PTE_MAX_LEVELS + 1)
 
 /* A gather of ranges within one page, with its room inside: nothing to allocate or free. */
 struct gather_page {
         struct gva_gather g;
         struct gva_extent extents[1];
-        struct gather_run runs[GATHER_PAGE_LEVELS];
-        uint64_t entries[GATHER_PAGE_LEVELS];
+        struct gather_run runs[GATHER_PAGE_RUNS];
+        uint64_t entries[GATHER_PAGE_RUNS];
+        struct gather_transition transitions[1];
 };
 
 void gather_page_init(struct gather_page *p);
@@ -51,6 +67,8 @@ void gather_page_init(struct gather_page *p);
 /**
  * gather_walk() - translate [gva, gva + len)
  * @len: bytes, > 0, at most what @g has room for
+ *
+ * Pages in transition are among the extents, and named in @g->transitions.
  *
  * Return: 0, -EOVERFLOW (no room), or as gva_translate(). After a failure @g holds nothing.
  */

@@ -2,6 +2,7 @@
  * gpa.c - guest-physical reads: within RAM, cancellable, with a reason for each refusal
  */
 #include <errno.h>
+#include <string.h>
 
 #include "walk.h"
 
@@ -33,6 +34,10 @@ int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, 
 {
         uint8_t *to = dst;
 
+        if (len > 0 && gpa_is_zeros(gpa) && gpa_is_zeros(gpa + (len - 1))) {
+                memset(dst, 0, len);
+                return 0;
+        }
         while (len > 0) {
                 const struct gpa_extent *e = extent_of(m, gpa);
                 uint64_t piece;
@@ -67,6 +72,7 @@ void vmie_mem_adopt(vmie_mem *m, const vmie_mem *model)
 {
         m->kcr3 = model->kcr3;
         m->levels = model->levels;
+        m->software = model->software;
 }
 
 const struct gva_fault *gva_fault(const vmie_mem *m)
@@ -83,6 +89,18 @@ const char *gva_fault_text(enum gva_fault_kind kind)
                 return "not an address (not canonical)";
         case GVA_FAULT_NOT_PRESENT:
                 return "not mapped (entry not present)";
+        case GVA_FAULT_ZERO_ENTRY:
+                return "not mapped (entry is zero)";
+        case GVA_FAULT_PAGED_OUT:
+                return "not in memory (in the guest's pagefile)";
+        case GVA_FAULT_TRANSITION:
+                return "in transition (its bytes may not be there yet)";
+        case GVA_FAULT_PROTOTYPE:
+                return "mapped by a prototype entry that is not in memory";
+        case GVA_FAULT_BY_VAD:
+                return "mapped by a prototype entry that only the process' VADs lead to";
+        case GVA_FAULT_BY_FILE:
+                return "not in memory (a mapped file's page)";
         case GVA_FAULT_MALFORMED:
                 return "mapped by a malformed page-table entry";
         case GVA_FAULT_NOT_USER:

@@ -9,23 +9,14 @@
 
 #include "walk.h"
 
-/* Where a page that is not mapped would be looked for elsewhere, were the entry a software one. */
-static int absent_leaf(vmie_mem *m, const struct gva_fault *at)
-{
-        return walk_fail(m, at, GVA_FAULT_NOT_PRESENT, -EFAULT);
-}
-
 int pte_decode(vmie_mem *m, const struct gva_fault *at, struct pte_target *ret_target)
 {
         uint64_t pfn = at->entry & PTE_PFN;
         bool large = at->level > 1 && (at->entry & PTE_PS);
         uint64_t len = large ? UINT64_C(1) << pte_shift(at->level) : GVA_PAGE_BYTES;
 
-        if (!(at->entry & PTE_P)) {
-                if (at->level == 1)
-                        return absent_leaf(m, at);
+        if (!(at->entry & PTE_P))
                 return walk_fail(m, at, GVA_FAULT_NOT_PRESENT, -EFAULT);
-        }
         if (large) {
                 /* Bit 12 of a large page is PAT; the rest up to its size must be clear. */
                 pfn &= ~UINT64_C(0x1000);
@@ -39,7 +30,15 @@ int pte_decode(vmie_mem *m, const struct gva_fault *at, struct pte_target *ret_t
         return 0;
 }
 
-static int translate(vmie_mem *m, uint64_t cr3, uint64_t gva, struct gva_mapping *ret_mapping)
+/* Who walks: by hardware's rules and noting the steps, or with software entries at the leaf. */
+struct walker {
+        struct pte_trail *trail;
+        struct pte_step *steps;
+        unsigned n_steps;
+};
+
+static int translate(
+        vmie_mem *m, uint64_t cr3, uint64_t gva, struct walker *w, struct gva_mapping *ret_mapping)
 {
         struct gva_fault at = { .gva = gva };
         struct pte_target target = { .gpa = cr3 & PTE_PFN };
@@ -56,10 +55,16 @@ static int translate(vmie_mem *m, uint64_t cr3, uint64_t gva, struct gva_mapping
                 r = walk_read(m, &at, at.entry_gpa, &at.entry, sizeof(at.entry));
                 if (r < 0)
                         return r;
-                r = pte_decode(m, &at, &target);
+                if (w->steps)
+                        w->steps[w->n_steps++] =
+                                (struct pte_step){ at.entry_gpa, at.entry, at.level };
+                r = pte_resolve(m, &at, w->trail, &target);
                 if (r < 0)
                         return r;
-                granted &= at.entry;
+                if (target.transition)
+                        return walk_fail(m, &at, GVA_FAULT_TRANSITION, -EFAULT);
+                if (at.entry & PTE_P)
+                        granted &= at.entry;
         }
         at.level = 0;
         *ret_mapping = (struct gva_mapping){
@@ -69,18 +74,30 @@ static int translate(vmie_mem *m, uint64_t cr3, uint64_t gva, struct gva_mapping
                 .user = granted & PTE_U,
                 .writable = granted & PTE_W,
         };
-        if (!gpa_is_ram(m, ret_mapping->gpa, 1))
+        if (!gpa_is_zeros(target.gpa) && !gpa_is_ram(m, ret_mapping->gpa, 1))
                 return walk_fail(m, &at, GVA_FAULT_OUTSIDE_RAM, -EFAULT);
         return 0;
 }
 
+int pte_walk(vmie_mem *m, uint64_t cr3, uint64_t gva, struct pte_step *steps, unsigned *ret_n,
+        struct gva_mapping *ret_mapping)
+{
+        struct walker w = { .steps = steps };
+        int r = translate(m, cr3, gva, &w, ret_mapping);
+
+        *ret_n = w.n_steps;
+        return r;
+}
+
 int gva_translate(vmie_mem *m, uint64_t cr3, uint64_t gva, struct gva_mapping *ret_mapping)
 {
+        struct pte_trail trail = { 0 };
+        struct walker w = { .trail = &trail };
         struct gva_mapping mapping;
         int r;
 
         m->fault = (struct gva_fault){ 0 };
-        r = translate(m, cr3, gva, &mapping);
+        r = translate(m, cr3, gva, &w, &mapping);
         if (r < 0)
                 return r;
         *ret_mapping = mapping;
@@ -90,6 +107,8 @@ int gva_translate(vmie_mem *m, uint64_t cr3, uint64_t gva, struct gva_mapping *r
 int gva_read(vmie_mem *m, uint64_t cr3, uint64_t gva, void *dst, size_t len)
 {
         struct gva_fault at = { .gva = gva };
+        struct pte_trail trail = { 0 };
+        struct walker w = { .trail = &trail };
         uint8_t *to = dst;
 
         m->fault = (struct gva_fault){ 0 };
@@ -100,7 +119,7 @@ int gva_read(vmie_mem *m, uint64_t cr3, uint64_t gva, void *dst, size_t len)
                 uint64_t piece;
                 int r;
 
-                r = translate(m, cr3, gva, &page);
+                r = translate(m, cr3, gva, &w, &page);
                 if (r < 0)
                         return r;
                 piece = page.page_len - (gva & (page.page_len - 1));

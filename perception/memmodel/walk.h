@@ -2,7 +2,7 @@
  * walk.h - what the readers of guest page tables share: bounded reads with a reason, and the meaning of one entry
  *
  * Private to perception/. gva_translate(), gva_read(), the gather and the scan all take their steps through
- * pte_decode(), so an entry means the same to each of them.
+ * pte_decode() (the first three by way of pte_resolve()), so an entry means the same to each of them.
  */
 #ifndef VMIE_WALK_H
 #define VMIE_WALK_H
@@ -50,6 +50,7 @@ struct pte_target {
         uint64_t gpa; /* first byte of the page, or of the next table */
         uint64_t len; /* bytes of the page; of a table: GVA_PAGE_BYTES */
         bool leaf;
+        bool transition; /* the page's bytes may still be on their way */
 };
 
 /**
@@ -61,5 +62,49 @@ struct pte_target {
  * Return: 0 or -EFAULT.
  */
 int pte_decode(vmie_mem *m, const struct gva_fault *at, struct pte_target *ret_target);
+
+#define PTE_MAX_LEVELS 5
+
+struct pte_step {
+        uint64_t entry_gpa;
+        uint64_t entry;
+        unsigned level;
+};
+
+/*
+ * What was read to make sense of an absent leaf. The walk to a page of prototype entries is kept: the entries of a
+ * section stand in a row, so the next leaf usually refers to the same page.
+ */
+struct pte_trail {
+        uint64_t page_gva; /* of prototype entries; 0: none walked to yet */
+        uint64_t page_gpa;
+        struct pte_step walk[PTE_MAX_LEVELS];
+        unsigned n_walk;
+        bool walked;           /* for this leaf, not for an earlier one */
+        struct pte_step proto; /* entry_gpa 0: the leaf spoke for itself */
+};
+
+/**
+ * pte_resolve() - pte_decode(), and what the guest's software entries mean
+ * @at:         as for pte_decode()
+ * @trail:      zeroed before the first of a series of calls; NULL: hardware's rules only
+ * @ret_target: written on success only
+ *
+ * Software entries are understood at the last level only: above it a clear valid bit means not mapped.
+ *
+ * Return: 0, -EFAULT, or a read error.
+ */
+int pte_resolve(vmie_mem *m, const struct gva_fault *at, struct pte_trail *trail,
+        struct pte_target *ret_target);
+
+/**
+ * pte_walk() - the page walk by hardware's rules alone, each step of it kept
+ * @steps:      room for PTE_MAX_LEVELS
+ * @ret_n:      steps taken
+ *
+ * Return: as gva_translate().
+ */
+int pte_walk(vmie_mem *m, uint64_t cr3, uint64_t gva, struct pte_step *steps, unsigned *ret_n,
+        struct gva_mapping *ret_mapping);
 
 #endif /* VMIE_WALK_H */

@@ -183,6 +183,10 @@ static int copy_extent(const vgpu_source *s, const struct gva_extent *e, uint8_t
 {
         uint64_t gpa = e->gpa, todo = e->len;
 
+        if (gpa_is_zeros(gpa)) {
+                memset(dst, 0, todo);
+                return 0;
+        }
         /* As a whole and first: a length that runs out of RAM must not run out of @dst. */
         if (!ram_has(s, gpa, todo))
                 return -EFAULT;

@@ -58,9 +58,10 @@ static int confirm_hit(const struct search *s, uint64_t gva, const struct vgpu_i
                 return 0;
         window_init(&w, win32_anchors_of(s->v), s->proc, gva, id);
         r = window_open(&w, s->m);
-        if (r == 0)
-                r = window_read(&w, s->m, offsetof(vgpu_producer_t, heartbeat), &heartbeat,
-                        sizeof(heartbeat));
+        if (r <= 0)
+                return r;
+        r = window_read(
+                &w, s->m, offsetof(vgpu_producer_t, heartbeat), &heartbeat, sizeof(heartbeat));
         if (r == 0)
                 r = window_close(&w, s->m, NULL);
         if (r == 1)
@@ -343,6 +344,8 @@ int vgpup_confirm_alive(vmie_mem *m, uint64_t proc_cr3, uint64_t region_gva, uin
                 r = gather_walk(&block.g, m, proc_cr3, region_gva, VGPU_PRODUCER_BYTES);
                 if (r < 0)
                         return r;
+                if (block.g.n_transitions > 0)
+                        return -EAGAIN;
                 read_fence();
                 r = read_heartbeat(m, &block, &heartbeat);
         }

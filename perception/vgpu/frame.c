@@ -119,8 +119,7 @@ static int gather_slot(vgpup_region *r, vmie_mem *m, uint32_t slot, uint64_t byt
 {
         uint64_t offset = VGPU_RING_OFFSET + slot * r->candidate.slot_stride;
 
-        return gather_walk(
-                &r->frame, m, r->candidate.proc.cr3, r->candidate.region_gva + offset, bytes);
+        return window_gather(&r->window, m, &r->frame, r->candidate.region_gva + offset, bytes);
 }
 
 /* One look at the newest slot. Return: 1, 0 with r->skip set, or < 0. */
@@ -132,9 +131,9 @@ static int try_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_samp
         int rc;
 
         rc = window_open(&r->window, m);
-        if (rc == 0)
-                rc = window_read(
-                        &r->window, m, offsetof(vgpu_producer_t, latest), &latest, sizeof(latest));
+        if (rc <= 0)
+                return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
+        rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest), &latest, sizeof(latest));
         if (rc < 0)
                 return rc;
         if (latest == VGPU_SLOT_NONE)
@@ -153,9 +152,10 @@ static int try_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_samp
         if (bytes > cap)
                 return region_skip(r, VGPUP_SKIP_TOO_BIG);
         rc = gather_slot(r, m, latest, bytes);
+        if (rc <= 0)
+                return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
         read_fence();
-        if (rc == 0)
-                rc = read_seq(r, m, latest, &seq);
+        rc = read_seq(r, m, latest, &seq);
         if (rc < 0)
                 return rc;
         if (seq != copy.seq)
@@ -264,9 +264,10 @@ int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
 
         r->skip = VGPUP_SKIP_NONE;
         rc = window_open(&r->window, m);
-        if (rc == 0)
-                rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest_frame_id),
-                        &frame_id, sizeof(frame_id));
+        if (rc <= 0)
+                return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
+        rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest_frame_id), &frame_id,
+                sizeof(frame_id));
         if (rc < 0)
                 return rc;
         /* "Nothing newer" tells nobody anything, so it needs no second look. */

@@ -54,8 +54,8 @@ static int read_line(vgpup_region *r, vmie_mem *m, uint32_t offset, struct line 
 
         r->skip = VGPUP_SKIP_NONE;
         rc = window_open(&r->window, m);
-        if (rc < 0)
-                return rc;
+        if (rc <= 0)
+                return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
         rc = read_seqlocked(r, m, offset, line);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_BUSY);
@@ -108,15 +108,15 @@ int vgpup_read_geometry(vgpup_region *r, vmie_mem *m, vgpup_geometry *out)
         return 1;
 }
 
-/* Return: 1, 0 (an entry changed), or < 0. */
+/* Return: 1, 0 (an entry changed, or the page is in transition), or < 0. */
 static int read_status_line(vgpup_region *r, vmie_mem *m, struct line *line)
 {
         int rc;
 
         rc = window_open(&r->window, m);
-        if (rc == 0)
-                rc = window_read(
-                        &r->window, m, STATUS_LINE, line->bytes + STATUS_LINE, VGPU_LINE_BYTES);
+        if (rc <= 0)
+                return rc;
+        rc = window_read(&r->window, m, STATUS_LINE, line->bytes + STATUS_LINE, VGPU_LINE_BYTES);
         return rc < 0 ? rc : window_close(&r->window, m, NULL);
 }
 

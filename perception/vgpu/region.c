@@ -53,6 +53,8 @@ int vgpup_bind(
         if (rc == 0)
                 rc = gather_init(&r->frame, c->slot_stride);
         if (rc == 0)
+                rc = settle_init(&r->window.settle, c->region_gva, c->region_bytes);
+        if (rc == 0)
                 rc = bind_run_epoch(r, m);
         if (rc < 0) {
                 vgpup_close(r);
@@ -67,6 +69,7 @@ void vgpup_close(vgpup_region *r)
         if (!r)
                 return;
         gather_deinit(&r->frame);
+        settle_deinit(&r->window.settle);
         free(r);
 }
 

@@ -16,6 +16,7 @@ void window_init(struct window *w, const struct win32_anchors *a, const process 
         w->proc = *p;
         w->region_gva = region_gva;
         w->identity = *identity;
+        w->settle = (struct settle){ 0 };
         gather_page_init(&w->block);
 }
 
@@ -36,6 +37,15 @@ static int check_identity(const struct window *w, vmie_mem *m)
         return memcmp(&now, &w->identity, sizeof(now)) == 0 ? 0 : -ESTALE;
 }
 
+int window_gather(
+        struct window *w, vmie_mem *m, struct gva_gather *frame, uint64_t gva, uint64_t len)
+{
+        int r;
+
+        r = gather_walk(frame, m, w->proc.cr3, gva, len);
+        return r < 0 ? r : settle_judge(&w->settle, m, w->anchors.kcr3, frame);
+}
+
 int window_open(struct window *w, vmie_mem *m)
 {
         int r;
@@ -48,13 +58,13 @@ int window_open(struct window *w, vmie_mem *m)
         if (r < 0)
                 return r;
         read_fence();
-        r = gather_walk(&w->block.g, m, w->proc.cr3, w->region_gva, VGPU_PRODUCER_BYTES);
-        if (r < 0)
+        r = window_gather(w, m, &w->block.g, w->region_gva, VGPU_PRODUCER_BYTES);
+        if (r <= 0)
                 return r;
         read_fence();
         r = check_identity(w, m);
         read_fence();
-        return r;
+        return r < 0 ? r : 1;
 }
 
 int window_close(const struct window *w, vmie_mem *m, const struct gva_gather *frame)

@@ -11,6 +11,7 @@
 
 #include "anchors.h"
 #include "identity.h"
+#include "settle.h"
 #include "../memmodel/gather.h"
 
 struct window {
@@ -19,6 +20,7 @@ struct window {
         uint64_t region_gva;
         struct vgpu_identity identity; /* as bound */
         struct gather_page block; /* entries of the producer block's page, as of the last opening */
+        struct settle settle; /* of the region's pages; with no room: none may be in transition */
 };
 
 void window_init(struct window *w, const struct win32_anchors *a, const process *p,
@@ -27,9 +29,20 @@ void window_init(struct window *w, const struct win32_anchors *a, const process 
 /**
  * window_open() - first reads
  *
- * Return: 0, -ESTALE (another kernel, process or identity), or a read error.
+ * Return: 1, 0 (the block's page is in transition and has not stood), -ESTALE (another kernel, process or identity), or
+ * a read error.
  */
 int window_open(struct window *w, vmie_mem *m);
+
+/**
+ * window_gather() - where the bytes of a part of the region are
+ * @frame: receives entries and pieces
+ * @gva:   in the region
+ *
+ * Return: 1, 0 (a page is in transition and has not stood), or a read error.
+ */
+int window_gather(
+        struct window *w, vmie_mem *m, struct gva_gather *frame, uint64_t gva, uint64_t len);
 
 /* Copies from the producer block through the translation the window was opened with. Return: 0, or a read error. */
 int window_read(const struct window *w, vmie_mem *m, uint32_t offset, void *dst, size_t len);

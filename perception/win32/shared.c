@@ -94,6 +94,15 @@ int shared_read_boot_id(vmie_mem *m, uint64_t kcr3, uint32_t *ret_boot_id)
         return read_word(m, page, SHARED_BOOT_ID, ret_boot_id);
 }
 
+int shared_read_interrupt_time(vmie_mem *m, uint64_t kcr3, uint64_t *ret_time)
+{
+        uint64_t page;
+        int r;
+
+        r = find_page(m, kcr3, &page);
+        return r < 0 ? r : read_time(m, page, SHARED_INTERRUPT_TIME, ret_time);
+}
+
 int win32_read_clock(vmie_mem *m, struct win32_clock *ret_clock)
 {
         struct win32_clock clock = { 0 };

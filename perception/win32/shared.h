@@ -18,4 +18,7 @@ int shared_read_facts(vmie_mem *m, uint64_t kcr3, struct shared_facts *ret_facts
 /* Return: 0, or a read error. */
 int shared_read_boot_id(vmie_mem *m, uint64_t kcr3, uint32_t *ret_boot_id);
 
+/* 100 ns of running guest. Return: 1, 0 (torn past the retry limit), or a read error. */
+int shared_read_interrupt_time(vmie_mem *m, uint64_t kcr3, uint64_t *ret_time);
+
 #endif /* WIN32_SHARED_H */

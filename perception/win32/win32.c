@@ -14,6 +14,7 @@
 #include "process.h"
 #include "roots.h"
 #include "shared.h"
+#include "software_pte.h"
 #include "../memmodel/walk.h"
 
 #define KERNEL_HALF_FIRST_ENTRY  256u
@@ -297,6 +298,7 @@ vmie_win32 *vmie_win32_open(vmie_mem *m, uint64_t kcr3, struct win32_failure *re
         v = calloc(1, sizeof(*v));
         if (v) {
                 v->m = m;
+                m->software = NULL; /* what an earlier kernel wrote into its entries */
                 r = kcr3 ? open_root(v, kcr3 & PTE_PFN, 0, &why) : open_by_stub(v, &why);
         }
         if (r < 0) {
@@ -306,6 +308,7 @@ vmie_win32 *vmie_win32_open(vmie_mem *m, uint64_t kcr3, struct win32_failure *re
                 return NULL;
         }
         m->kcr3 = v->info.kcr3;
+        m->software = v->info.build >= WIN32_FIRST_SWIZZLING_BUILD ? win32_pte_swizzled : win32_pte;
         return v;
 }
 

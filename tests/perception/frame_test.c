@@ -296,7 +296,7 @@ static void an_unmapped_slot_is_a_read_error(void **state)
         image_put64(&f.w.image,
                 image_entry(&f.w.image, f.r.proc.cr3, REGION_GVA + VGPU_RING_OFFSET, 1), 0);
         assert_int_equal(fixture_sample(&f), -EFAULT);
-        assert_int_equal(gva_fault(f.m)->kind, GVA_FAULT_NOT_PRESENT);
+        assert_int_equal(gva_fault(f.m)->kind, GVA_FAULT_ZERO_ENTRY);
         assert_int_equal(gva_fault(f.m)->gva, REGION_GVA + VGPU_RING_OFFSET);
         fixture_close(&f);
 }

@@ -355,14 +355,27 @@ void assert_frame(const uint8_t *bytes, size_t len, uint64_t frame_id)
         }
 }
 
-void standard_guest(struct guest_windows *w, struct guest_region *r)
+void guest_of(struct guest_windows *w, struct guest_region *r, const struct windows_config *config)
 {
-        struct windows_config config = windows_known(19045);
         struct guest_process p;
 
-        windows_init(w, &config);
+        windows_init(w, config);
         p = windows_process(w, 4242, "producer.exe");
         windows_process(w, 5000, "explorer.exe");
         region_init(r, w, &p, REGION_GVA, TEST_STRIDE_BYTES, 2);
         region_publish(r, 32, 16, 128);
+}
+
+void standard_guest(struct guest_windows *w, struct guest_region *r)
+{
+        struct windows_config config = windows_known(19045);
+
+        guest_of(w, r, &config);
+}
+
+void windows_clock(struct guest_windows *w, uint64_t interrupt_time)
+{
+        put32(w, WINDOWS_SHARED_VA + 0x10, interrupt_time >> 32);
+        put32(w, WINDOWS_SHARED_VA + 0x08, (uint32_t)interrupt_time);
+        put32(w, WINDOWS_SHARED_VA + 0x0c, interrupt_time >> 32);
 }

@@ -79,6 +79,9 @@ uint64_t windows_field(struct guest_windows *w, const struct guest_process *p, u
 void windows_exit(struct guest_windows *w, const struct guest_process *p);
 void windows_kernel_write(struct guest_windows *w, uint64_t gva, const void *src, size_t len);
 
+/* Sets InterruptTime, in 100 ns. */
+void windows_clock(struct guest_windows *w, uint64_t interrupt_time);
+
 /* Out of the list, as RemoveEntryList() does it. */
 void windows_unlink(struct guest_windows *w, const struct guest_process *p);
 
@@ -109,6 +112,9 @@ void region_write_slot(
 void assert_frame(const uint8_t *bytes, size_t len, uint64_t frame_id);
 
 /* Windows, a producer (pid 4242) and a region of two slots at REGION_GVA with one 32x16 frame. */
+void guest_of(struct guest_windows *w, struct guest_region *r, const struct windows_config *config);
+
+/* The same as build 19045. */
 void standard_guest(struct guest_windows *w, struct guest_region *r);
 
 #endif /* GUEST_WINDOWS_H */

@@ -18,9 +18,9 @@ struct fixture {
         vgpup_frame_info info;
 };
 
-static inline void fixture_open(struct fixture *f)
+static inline void fixture_open_as(struct fixture *f, const struct windows_config *config)
 {
-        standard_guest(&f->w, &f->r);
+        guest_of(&f->w, &f->r, config);
         f->v = vmie_win32_open(&f->w.image.mem, 0, NULL);
         assert_non_null(f->v);
         f->m = vmie_win32_mem(f->v);
@@ -29,6 +29,13 @@ static inline void fixture_open(struct fixture *f)
         memset(f->buf, MARKER, sizeof(f->buf));
         memset(&f->info, MARKER, sizeof(f->info));
         image_calm(&f->w.image);
+}
+
+static inline void fixture_open(struct fixture *f)
+{
+        struct windows_config config = windows_known(19045);
+
+        fixture_open_as(f, &config);
 }
 
 static inline void fixture_close(struct fixture *f)
