@@ -27,7 +27,7 @@ void guest_facts(const struct guest *g, char *line, size_t size)
         snprintf(line, size,
                 "ram=%s machine=%s ram_size=0x%llx build=%u kcr3=0x%llx kernel=0x%llx pid=%u "
                 "cr3=0x%llx region=0x%llx mode=%ux%u@%u format=%s run_epoch=%u boot_id=%u "
-                "region_bytes=0x%llx state=%s frames=%llu",
+                "region_bytes=0x%llx state=%s frames=%llu rival=%u",
                 g->ram.path, ram_machine_names[g->options.machine_type],
                 (unsigned long long)g->ram.size, m->cfg.build, (unsigned long long)m->kcr3,
                 (unsigned long long)m->kernel_base, alive ? m->producer->pid : 0,
@@ -35,7 +35,8 @@ void guest_facts(const struct guest *g, char *line, size_t size)
                 (unsigned long long)m->region.gva, mode->width, mode->height, mode->fps,
                 guest_format_name(mode->format), alive ? g->producer.writer.run_epoch : 0,
                 m->cfg.boot_id, (unsigned long long)m->region.bytes, state_of(g),
-                alive ? (unsigned long long)g->producer.n_frames : 0ull);
+                alive ? (unsigned long long)g->producer.n_frames : 0ull,
+                g->company.rival_process ? g->company.rival_process->pid : 0);
 }
 
 /* The words of a command; [0] is its name. */
@@ -157,6 +158,71 @@ static bool do_hide_cursor(struct guest *g, const struct words *w)
         return true;
 }
 
+/* [STATE]: every page of the newest frame; without it, each in a state of its own. */
+static bool do_trim(struct guest *g, const struct words *w)
+{
+        int state = MACHINE_N_STATES;
+
+        if (w->n == 2 &&
+                !guest_name_parse(w->word[1], machine_state_names, MACHINE_N_STATES, &state))
+                return complain(g, "unknown state");
+        return guest_trim(g, (enum machine_state)state);
+}
+
+static bool do_fault_in(struct guest *g, const struct words *w)
+{
+        (void)w;
+        guest_fault_in(g, 0, g->machine.region.bytes);
+        return true;
+}
+
+static bool do_second(struct guest *g, const struct words *w)
+{
+        if (w->n == 1)
+                return guest_start_rival(g);
+        if (strcmp(w->word[1], "kill") != 0)
+                return complain(g, "usage: second-producer [kill]");
+        return guest_kill_rival(g);
+}
+
+static bool do_decoys(struct guest *g, const struct words *w)
+{
+        uint32_t n;
+
+        if (w->n != 2 || !guest_decoys_parse(w->word[1], &n))
+                return complain(g, "usage: decoys N");
+        return guest_add_decoys(g, n);
+}
+
+static bool do_churn(struct guest *g, const struct words *w)
+{
+        static const char *const ways[] = { "off", "on" };
+        int on;
+
+        if (w->n != 2 || !guest_name_parse(w->word[1], ways, 2, &on))
+                return complain(g, "usage: churn on | off");
+        guest_set_churn(g, on);
+        return true;
+}
+
+static bool do_break(struct guest *g, const struct words *w)
+{
+        int what;
+
+        if (w->n != 2 ||
+                !guest_name_parse(w->word[1], machine_break_names, MACHINE_N_BREAKS, &what))
+                return complain(g, "nothing of that name can be broken");
+        return machine_break(&g->machine, (enum machine_break)what) ||
+               complain(g, "too much is broken already");
+}
+
+static bool do_mend(struct guest *g, const struct words *w)
+{
+        (void)w;
+        machine_mend(&g->machine);
+        return true;
+}
+
 static bool do_quit(struct guest *g, const struct words *w)
 {
         (void)w;
@@ -181,6 +247,13 @@ static const struct {
         { "kill", 1, do_kill },
         { "cursor", 3, do_cursor },
         { "hide-cursor", 1, do_hide_cursor },
+        { "trim", 2, do_trim },
+        { "fault-in", 1, do_fault_in },
+        { "second-producer", 2, do_second },
+        { "decoys", 2, do_decoys },
+        { "churn", 2, do_churn },
+        { "break", 2, do_break },
+        { "mend", 1, do_mend },
         { "quit", 1, do_quit },
 };
 

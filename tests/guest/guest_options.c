@@ -12,10 +12,11 @@
 
 #include "vgpu_stream.h"
 
-#define MIN_RAM  (UINT64_C(64) << 20)
-#define MAX_RAM  (UINT64_C(1) << 40)
-#define MAX_FPS  1000u
-#define MAX_SIDE 16384u
+#define MIN_RAM    (UINT64_C(64) << 20)
+#define MAX_RAM    (UINT64_C(1) << 40)
+#define MAX_FPS    1000u
+#define MAX_SIDE   16384u
+#define MAX_DECOYS 5000u
 
 const char guest_options_help[] =
         "Usage: vgpu-guest (--ram FILE | --memfd) [OPTION...]\n"
@@ -25,14 +26,25 @@ const char guest_options_help[] =
         "  --memfd               an anonymous file, reached as /proc/PID/fd/N\n"
         "  --ram-size SIZE       bytes, or with K, M, G (default 4G)\n"
         "  --machine TYPE        q35, pc, microvm or flat (default q35)\n"
-        "  --build N             Windows build 7600..26200, or future (default 19045)\n"
-        "  --processes N         40..500 besides the producer (default 60)\n"
+        "  --build N             Windows build 7600..26200, a layout's name, or future, future2,\n"
+        "                        future3, which are in no table (default 19045)\n"
+        "  --la57                five levels of page tables\n"
+        "  --kpti                a second page-table root for user mode in each process\n"
+        "  --processes N         40..6000 besides the producer (default 60)\n"
+        "  --exited N            processes that ended but are still listed, up to 200\n"
+        "  --decoys N            regions that are none, in other processes, up to 5000\n"
         "  --mode WxH@FPS        what the producer captures (default 1280x720@60)\n"
         "  --format NAME         BGRA8888, BGRX8888, RGBA8888, RGBX8888, BGRA1010102,\n"
         "                        RGBA1010102 or RGBA16F (default BGRA8888)\n"
         "  --slots N             2..8 (default 3)\n"
         "  --scatter             the region in 4 KiB pages from all over the RAM\n"
         "  --large-pages         the region in 2 MiB pages\n"
+        "  --huge-pages          the region in 1 GiB pages\n"
+        "  --page-states         frames are read through prototype entries, and the pages beside\n"
+        "                        the producer's block are in every other state\n"
+        "  --state NAME          each frame's pages are in this state: transition, prototype,\n"
+        "                        prototype-transition, prototype-zero, prototype-pagefile,\n"
+        "                        prototype-vad, demand-zero, pagefile, no-entry or valid\n"
         "  --place WHERE         low, high or both sides of the PCI hole (default both)\n"
         "  --seed N              of everything that is random (default 1)\n"
         "  --no-producer         start without a producer\n"
@@ -42,7 +54,9 @@ const char guest_options_help[] =
         "Prints one line `ready key=value...` and then answers commands, one a line, on standard\n"
         "input: status, restart-producer, reboot [elsewhere], run-epoch, pause, resume,\n"
         "stop-heartbeat, start-heartbeat, mode WxH@FPS [FORMAT], kill, cursor X Y | auto,\n"
-        "hide-cursor, quit. Exit codes: 0 done, 1 failed, 2 usage.\n";
+        "hide-cursor, trim [STATE], fault-in, second-producer [kill], decoys N, churn on | off,\n"
+        "break list-cycle | list-blink | list-wild | root-loop, mend, quit.\n"
+        "Exit codes: 0 done, 1 failed, 2 usage.\n";
 
 static const struct {
         uint32_t format;
@@ -126,7 +140,7 @@ bool guest_mode_parse(const char *text, struct guest_mode *mode)
         return true;
 }
 
-static bool parse_name(const char *text, const char *const *names, int n, int *ret)
+bool guest_name_parse(const char *text, const char *const *names, int n, int *ret)
 {
         for (int i = 0; i < n; i++) {
                 if (strcmp(text, names[i]) == 0) {
@@ -143,12 +157,19 @@ enum {
         OPT_RAM_SIZE,
         OPT_MACHINE,
         OPT_BUILD,
+        OPT_LA57,
+        OPT_KPTI,
         OPT_PROCESSES,
+        OPT_EXITED,
+        OPT_DECOYS,
         OPT_MODE,
         OPT_FORMAT,
         OPT_SLOTS,
         OPT_SCATTER,
         OPT_LARGE,
+        OPT_HUGE,
+        OPT_PAGE_STATES,
+        OPT_STATE,
         OPT_PLACE,
         OPT_SEED,
         OPT_NO_PRODUCER,
@@ -162,12 +183,19 @@ static const struct option long_options[] = {
         { "ram-size", required_argument, NULL, OPT_RAM_SIZE },
         { "machine", required_argument, NULL, OPT_MACHINE },
         { "build", required_argument, NULL, OPT_BUILD },
+        { "la57", no_argument, NULL, OPT_LA57 },
+        { "kpti", no_argument, NULL, OPT_KPTI },
         { "processes", required_argument, NULL, OPT_PROCESSES },
+        { "exited", required_argument, NULL, OPT_EXITED },
+        { "decoys", required_argument, NULL, OPT_DECOYS },
         { "mode", required_argument, NULL, OPT_MODE },
         { "format", required_argument, NULL, OPT_FORMAT },
         { "slots", required_argument, NULL, OPT_SLOTS },
         { "scatter", no_argument, NULL, OPT_SCATTER },
         { "large-pages", no_argument, NULL, OPT_LARGE },
+        { "huge-pages", no_argument, NULL, OPT_HUGE },
+        { "page-states", no_argument, NULL, OPT_PAGE_STATES },
+        { "state", required_argument, NULL, OPT_STATE },
         { "place", required_argument, NULL, OPT_PLACE },
         { "seed", required_argument, NULL, OPT_SEED },
         { "no-producer", no_argument, NULL, OPT_NO_PRODUCER },
@@ -176,20 +204,41 @@ static const struct option long_options[] = {
         { NULL, 0, NULL, 0 },
 };
 
+/* A build number, or the name of a layout: its first build. */
 static bool parse_build(const char *text, uint32_t *ret)
 {
-        uint64_t n = MACHINE_BUILD_FUTURE;
+        uint64_t n;
 
-        if (strcmp(text, "future") != 0 && !parse_number(text, 1, UINT32_MAX, &n))
+        for (size_t i = 0; i < machine_n_layouts; i++) {
+                if (strcmp(machine_layouts[i].name, text) == 0) {
+                        *ret = (uint32_t)strtoul(machine_layouts[i].builds, NULL, 10);
+                        return true;
+                }
+        }
+        if (!parse_number(text, 1, UINT32_MAX, &n))
                 return false;
         *ret = (uint32_t)n;
         return machine_layout_of(*ret) != NULL;
 }
 
+static bool parse_small(const char *text, uint64_t min, uint64_t max, uint32_t *ret)
+{
+        uint64_t n;
+
+        if (!parse_number(text, min, max, &n))
+                return false;
+        *ret = (uint32_t)n;
+        return true;
+}
+
+bool guest_decoys_parse(const char *text, uint32_t *ret)
+{
+        return parse_small(text, 0, MAX_DECOYS, ret);
+}
+
 static bool parse_value(struct guest_options *o, int option, const char *arg)
 {
         static const char *const places[] = { "low", "high", "both" };
-        uint64_t n;
         int i;
 
         switch (option) {
@@ -203,16 +252,23 @@ static bool parse_value(struct guest_options *o, int option, const char *arg)
                 return parse_size(arg, &o->ram_size) && o->ram_size >= MIN_RAM &&
                        o->ram_size <= MAX_RAM && o->ram_size % LARGE_PAGE_BYTES == 0;
         case OPT_MACHINE:
-                if (!parse_name(arg, ram_machine_names, RAM_N_MACHINES, &i))
+                if (!guest_name_parse(arg, ram_machine_names, RAM_N_MACHINES, &i))
                         return false;
                 o->machine_type = (enum ram_machine)i;
                 return true;
         case OPT_BUILD:
                 return parse_build(arg, &o->machine.build);
         case OPT_PROCESSES:
-                if (!parse_number(arg, 40, 500, &n))
-                        return false;
-                o->machine.n_processes = (uint32_t)n;
+                return parse_small(arg, 40, 6000, &o->machine.n_processes);
+        case OPT_EXITED:
+                return parse_small(arg, 0, 200, &o->exited);
+        case OPT_DECOYS:
+                return guest_decoys_parse(arg, &o->decoys);
+        case OPT_LA57:
+                o->machine.la57 = true;
+                return true;
+        case OPT_KPTI:
+                o->machine.kpti = true;
                 return true;
         case OPT_MODE:
                 return guest_mode_parse(arg, &o->mode);
@@ -220,16 +276,26 @@ static bool parse_value(struct guest_options *o, int option, const char *arg)
                 o->mode.format = guest_format_parse(arg);
                 return o->mode.format != 0;
         case OPT_SLOTS:
-                if (!parse_number(arg, VGPU_MIN_SLOTS, VGPU_MAX_SLOTS, &n))
-                        return false;
-                o->slots = (uint32_t)n;
-                return true;
+                return parse_small(arg, VGPU_MIN_SLOTS, VGPU_MAX_SLOTS, &o->slots);
         case OPT_SCATTER:
         case OPT_LARGE:
-                o->machine.paging = option == OPT_SCATTER ? MACHINE_SCATTER : MACHINE_LARGE;
+        case OPT_HUGE:
+                o->machine.paging = option == OPT_SCATTER ? MACHINE_SCATTER
+                                    : option == OPT_LARGE ? MACHINE_LARGE
+                                                          : MACHINE_HUGE;
+                return true;
+        case OPT_PAGE_STATES:
+                o->trims = true;
+                o->trim_state = MACHINE_N_STATES;
+                return true;
+        case OPT_STATE:
+                if (!guest_name_parse(arg, machine_state_names, MACHINE_N_STATES, &i))
+                        return false;
+                o->trims = true;
+                o->trim_state = (enum machine_state)i;
                 return true;
         case OPT_PLACE:
-                if (!parse_name(arg, places, 3, &i))
+                if (!guest_name_parse(arg, places, 3, &i))
                         return false;
                 o->machine.place = (enum pages_where)i;
                 return true;
@@ -259,6 +325,11 @@ static bool check_together(const struct guest_options *o, char *why, size_t why_
                 snprintf(why, why_size,
                         "--place high: this machine has no RAM above 4 GiB with --ram-size 0x%llx",
                         (unsigned long long)o->ram_size);
+        else if (o->machine.kpti && machine_layout_of(o->machine.build)->user_dtb == 0)
+                snprintf(why, why_size, "--kpti: build %u has no place for a user root",
+                        o->machine.build);
+        else if (o->trims && o->machine.paging >= MACHINE_LARGE)
+                snprintf(why, why_size, "large pages are never trimmed");
         else
                 return true;
         return false;

@@ -23,6 +23,10 @@ struct guest_options {
         struct machine_config machine;
         struct guest_mode mode;
         uint32_t slots;
+        uint32_t exited; /* processes that have ended and are still listed */
+        uint32_t decoys;
+        bool trims;                    /* published frames' pages leave the working set */
+        enum machine_state trim_state; /* into this state; MACHINE_N_STATES: several */
         bool no_producer;
         bool help;
 };
@@ -45,5 +49,11 @@ bool guest_mode_parse(const char *text, struct guest_mode *mode);
 /* Name of a VGPU_FMT_* as the command line spells it, and back (0: unknown). */
 const char *guest_format_name(uint32_t format);
 uint32_t guest_format_parse(const char *name);
+
+/* A number of decoys. Return: false when @text is none. */
+bool guest_decoys_parse(const char *text, uint32_t *ret);
+
+/* Index of @text among @n names. Return: false when it is none of them. */
+bool guest_name_parse(const char *text, const char *const *names, int n, int *ret);
 
 #endif /* GUEST_OPTIONS_H */
