@@ -66,13 +66,13 @@ struct vmie_mem_ops {
 enum gva_fault_kind {
         GVA_FAULT_NONE,
         GVA_FAULT_NON_CANONICAL, /* not an address this paging mode can form */
-        GVA_FAULT_NOT_PRESENT,   /* an entry with the valid bit clear, and nothing more is known of it */
-        GVA_FAULT_ZERO_ENTRY,    /* a last-level entry that is 0: unmapped, or for the process' VADs to say */
-        GVA_FAULT_PAGED_OUT,     /* its bytes are in the pagefile */
-        GVA_FAULT_TRANSITION,    /* in transition: its bytes may still be on their way in */
-        GVA_FAULT_PROTOTYPE,     /* the prototype entry it refers to cannot be read */
-        GVA_FAULT_BY_VAD,        /* a prototype entry that only the process' VADs lead to */
-        GVA_FAULT_BY_FILE,       /* a file's page that is not in memory */
+        GVA_FAULT_NOT_PRESENT, /* an entry with the valid bit clear, and nothing more is known of it */
+        GVA_FAULT_ZERO_ENTRY, /* a last-level entry that is 0: unmapped, or for the process' VADs to say */
+        GVA_FAULT_PAGED_OUT,  /* its bytes are in the pagefile */
+        GVA_FAULT_TRANSITION, /* in transition: its bytes may still be on their way in */
+        GVA_FAULT_PROTOTYPE,  /* the prototype entry it refers to cannot be read */
+        GVA_FAULT_BY_VAD,     /* a prototype entry that only the process' VADs lead to */
+        GVA_FAULT_BY_FILE,    /* a file's page that is not in memory */
         GVA_FAULT_MALFORMED, /* a large-page bit where there are no large pages, or a misaligned large page */
         GVA_FAULT_NOT_USER,    /* a kernel's page where only a user's would do */
         GVA_FAULT_OUTSIDE_RAM, /* a table or page beyond the RAM that exists */
@@ -116,11 +116,12 @@ typedef struct vmie_mem {
         const struct gpa_extent *extents; /* ascending, not overlapping; borrowed */
         size_t n_extents;
         const atomic_bool
-                *cancel;        /* NULL, or a flag that ends every read and scan with -ECANCELED */
-        uint64_t kcr3;          /* System page-table root; 0 until a kernel was found */
-        unsigned levels; /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3); 0: 4 until known */
+                *cancel; /* NULL, or a flag that ends every read and scan with -ECANCELED */
+        uint64_t kcr3;   /* System page-table root; 0 until a kernel was found */
+        unsigned
+                levels; /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3); 0: 4 until known */
         pte_software_fn software; /* what its absent last-level entries mean; NULL: not mapped */
-        struct gva_fault fault; /* of the last call that failed */
+        struct gva_fault fault;   /* of the last call that failed */
 } vmie_mem;
 
 struct gva_mapping {

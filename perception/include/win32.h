@@ -1,8 +1,8 @@
 /*
  * win32.h - Windows x64 seen from its System page tables: the kernel, its processes, its clock
  *
- * A vmie_win32 is one kernel in one address-space epoch, opened read-only from a System cr3 (given, or found through the
- * low stub). It is immutable once open, so several threads may use it, each with a vmie_mem of its own. Offsets inside
+ * A vmie_win32 is one kernel in one address-space epoch, opened read-only from a System cr3 (given, or found: through the
+ * low stub, else by the entry with which a root refers to itself). It is immutable once open, so several threads may use it, each with a vmie_mem of its own. Offsets inside
  * EPROCESS come from the kernel's accessor exports and the object's shape, checked against the table of known builds
  * (docs/windows-guest.md has the facts and where they come from); an unknown build works when the two agree.
  */
@@ -39,8 +39,9 @@ enum win32_stage {
 
 enum win32_reason {
         WIN32_OK,
-        WIN32_NO_STUB,             /* no cr3 given, and no page of the low megabyte is a processor start block */
+        WIN32_NO_STUB,             /* no cr3 given, no start block in the low megabyte, no root to be seen */
         WIN32_STUB_STALE,          /* start blocks were there, none led to a kernel */
+        WIN32_ROOTS_REJECTED,      /* pages that refer to themselves as roots do were there, none led to one */
         WIN32_KCR3_UNREADABLE,     /* the root's page is not RAM */
         WIN32_KCR3_NOT_A_ROOT,     /* no entry in its upper half is present */
         WIN32_NO_KERNEL_IMAGE,     /* nothing in the kernel range is ntoskrnl.exe */
@@ -92,10 +93,11 @@ struct win32_clock {
  * vmie_win32_open() - find the kernel and learn its layout
  * @m:          memory; BORROWED until vmie_win32_close(); its kcr3 is set on success. Reads should not allocate pages of a
  *              sparse RAM file (pread, not a map)
- * @kcr3:       System page-table root, or 0 to find it through the low stub
+ * @kcr3:       System page-table root, or 0 to find it
  * @reterr_why: written on failure only; NULL if nobody asks
  *
- * Bounded work; stops early when m->cancel is set.
+ * Where m->levels is 0, four and five levels of tables are tried, and it is set to what led to the kernel. Bounded work;
+ * stops early when m->cancel is set.
  *
  * Return: heap-owned context, or NULL.
  */

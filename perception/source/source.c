@@ -314,7 +314,6 @@ static vmie_mem mem_over(vgpu_source *s, const struct vmie_mem_ops *ops)
                 .ctx = s,
                 .extents = s->extent,
                 .n_extents = s->n_pieces,
-                .levels = 4,
         };
 }
 

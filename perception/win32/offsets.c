@@ -186,6 +186,7 @@ static int contradiction(struct win32_failure *why, const struct field *f, uint3
         detail_str(why, ": ");
         detail_hex(why, a);
         detail_str(why, a_source);
+        detail_str(why, ", ");
         detail_hex(why, b);
         detail_str(why, " by table");
         return -EBADMSG;
@@ -217,7 +218,7 @@ static int learn_field(const struct offsets_query *q, const struct field *f,
 {
         uint32_t in_table = q->table ? get_offset(q->table, f) : 0;
         bool derived = f->code == CODE_NONE;
-        const char *source = derived ? " by shape" : " by accessor";
+        const char *source = derived ? " after UniqueProcessId" : " by accessor";
         uint32_t offset;
         bool fits;
         int r;
@@ -228,8 +229,7 @@ static int learn_field(const struct offsets_query *q, const struct field *f,
         if (derived)
                 offset = o->pid + sizeof(uint64_t);
         if (offset && in_table && offset != in_table)
-                return contradiction(
-                        why, f, offset, derived ? " by shape, " : " by accessor, ", in_table);
+                return contradiction(why, f, offset, source, in_table);
         if (!offset) {
                 offset = in_table;
                 source = " by table";

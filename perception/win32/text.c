@@ -26,10 +26,12 @@ const char *win32_reason_text(enum win32_reason reason)
         case WIN32_OK:
                 return "no failure";
         case WIN32_NO_STUB:
-                return "no processor start block in the low megabyte (not booted yet, or not "
+                return "no processor start block and no page-table root (not booted yet, or not "
                        "Windows)";
         case WIN32_STUB_STALE:
                 return "processor start blocks lead to no kernel";
+        case WIN32_ROOTS_REJECTED:
+                return "what looks like page-table roots leads to no kernel";
         case WIN32_KCR3_UNREADABLE:
                 return "the page-table root is not in RAM";
         case WIN32_KCR3_NOT_A_ROOT:

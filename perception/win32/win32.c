@@ -1,14 +1,14 @@
 /*
  * win32.c - opening a Windows kernel in guest memory, stage by stage, and telling why not
  *
- * Root, image, offsets, processes: each stage either yields something checked or a reason with its address. A start block
- * in the low megabyte may be left over from an earlier boot, so each is tried all the way; of several failures the one
- * that got furthest is reported.
+ * Root, image, offsets, processes: each stage either yields something checked or a reason with its address. Where a root
+ * is looked for that nobody gave is attach.c's.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "kernel.h"
 #include "offsets.h"
 #include "process.h"
@@ -18,17 +18,10 @@
 #include "../memmodel/walk.h"
 
 #define KERNEL_HALF_FIRST_ENTRY  256u
-#define STUB_TRIES               16      /* one is usual; a guest can make 159 */
 #define BUILD_NUMBER_MASK        0xffffu /* the top bits of NtBuildNumber say free or checked */
 #define FIRST_BUILD_WITH_BOOT_ID 10240u
 
-struct vmie_win32 {
-        vmie_mem *m;
-        struct win32_info info;
-        struct win32_anchors anchors;
-};
-
-static int failed(struct vmie_win32 *v, struct win32_failure *why, enum win32_reason reason,
+int win32_failed(struct vmie_win32 *v, struct win32_failure *why, enum win32_reason reason,
         uint64_t address, int r)
 {
         if (r == -ECANCELED)
@@ -56,7 +49,7 @@ static int check_root(struct vmie_win32 *v, uint64_t kcr3, struct win32_failure 
         why->stage = WIN32_STAGE_KCR3;
         r = gpa_read(v->m, kcr3, table, sizeof(table));
         if (r < 0)
-                return failed(v, why, WIN32_KCR3_UNREADABLE, kcr3, r);
+                return win32_failed(v, why, WIN32_KCR3_UNREADABLE, kcr3, r);
         for (unsigned i = KERNEL_HALF_FIRST_ENTRY; i < PTE_PER_TABLE; i++) {
                 if (table[i] & PTE_P)
                         return 0;
@@ -71,12 +64,13 @@ static int find_image(
 
         why->stage = WIN32_STAGE_KERNEL;
         r = kernel_find(v->m, v->info.kcr3, entry, image);
-        if (r == -ENOENT)
-                return refused(why, WIN32_NO_KERNEL_IMAGE, entry);
-        if (r == -EBADMSG)
-                return refused(why, WIN32_KERNEL_DAMAGED, image->base);
+        if (r == -ENOENT || r == -EBADMSG) {
+                detail_str(why, image->flaw);
+                return refused(why, r == -ENOENT ? WIN32_NO_KERNEL_IMAGE : WIN32_KERNEL_DAMAGED,
+                        image->base ? image->base : entry);
+        }
         if (r < 0)
-                return failed(v, why, WIN32_NO_KERNEL_IMAGE, entry, r);
+                return win32_failed(v, why, WIN32_NO_KERNEL_IMAGE, entry, r);
         v->info.kernel_base = v->anchors.kernel_base = image->base;
         v->info.kernel_bytes = image->size;
         v->anchors.nt_offset = image->nt_offset;
@@ -95,14 +89,14 @@ static int read_version(
 
         r = shared_read_facts(v->m, v->info.kcr3, &facts);
         if (r < 0)
-                return failed(v, why, WIN32_NO_SHARED_DATA, 0, r);
+                return win32_failed(v, why, WIN32_NO_SHARED_DATA, 0, r);
         r = pe_export(image, v->m, v->info.kcr3, "NtBuildNumber", &va);
         if (r == 0)
                 r = gva_read(v->m, v->info.kcr3, va, &build, sizeof(build));
         if (r == -ENOENT)
                 build = facts.build;
         else if (r < 0)
-                return failed(v, why, WIN32_KERNEL_DAMAGED, image->base, r);
+                return win32_failed(v, why, WIN32_KERNEL_DAMAGED, image->base, r);
         v->info.build = build & BUILD_NUMBER_MASK;
         v->info.major = facts.major;
         v->info.minor = facts.minor;
@@ -118,14 +112,18 @@ static int find_system(
         int r;
 
         r = pe_export(image, v->m, v->info.kcr3, "PsInitialSystemProcess", &va);
-        if (r == -ENOENT)
+        if (r == -ENOENT) {
+                detail_str(why, "the kernel image has no such export");
                 return refused(why, WIN32_NO_SYSTEM_PROCESS, image->base);
+        }
         if (r == 0)
                 r = gva_read(v->m, v->info.kcr3, va, &eprocess, sizeof(eprocess));
         if (r < 0)
-                return failed(v, why, WIN32_NO_SYSTEM_PROCESS, image->base, r);
-        if (eprocess < KERNEL_VA_FIRST || eprocess % sizeof(uint64_t) != 0)
+                return win32_failed(v, why, WIN32_NO_SYSTEM_PROCESS, image->base, r);
+        if (eprocess < KERNEL_VA_FIRST || eprocess % sizeof(uint64_t) != 0) {
+                detail_str(why, eprocess ? "it points at no kernel object" : "it is null");
                 return refused(why, WIN32_NO_SYSTEM_PROCESS, eprocess);
+        }
         v->anchors.system_pointer = va;
         v->anchors.system_eprocess = v->info.system_eprocess = eprocess;
         return 0;
@@ -134,16 +132,17 @@ static int find_system(
 /* The root that mapped all this must be the System process' own, or it is some other process' and will die with it. */
 static int check_system_root(struct vmie_win32 *v, struct win32_failure *why)
 {
-        uint64_t root;
+        uint64_t root = 0;
         int r;
 
         r = gva_read(v->m, v->info.kcr3, v->info.system_eprocess + EPROCESS_DIRECTORY_TABLE_BASE,
                 &root, sizeof(root));
         if (r < 0)
-                return failed(v, why, WIN32_NO_SYSTEM_PROCESS, v->info.system_eprocess, r);
+                return win32_failed(v, why, WIN32_NO_SYSTEM_PROCESS, v->info.system_eprocess, r);
         root &= PTE_PFN;
         if (root == v->info.kcr3)
                 return 0;
+        v->other_root = root;
         detail_str(why, "DirectoryTableBase: ");
         detail_hex(why, root);
         detail_str(why, " in System, ");
@@ -180,7 +179,7 @@ static int learn_offsets(
         v->info.build_in_table = q.table != NULL;
         r = offsets_learn(&q, &v->anchors.offsets, why);
         if (r < 0 && r != -EBADMSG)
-                return failed(v, why, WIN32_OFFSETS_UNKNOWN, v->info.system_eprocess, r);
+                return win32_failed(v, why, WIN32_OFFSETS_UNKNOWN, v->info.system_eprocess, r);
         v->anchors.object_end = process_object_end(&v->anchors.offsets);
         return r;
 }
@@ -192,13 +191,13 @@ static int check_list(struct vmie_win32 *v, process *list, struct win32_failure 
 
         r = proc_list(v, list, PROCESS_LIST_MAX, &total);
         if (r < 0)
-                return failed(v, why, WIN32_PROCESS_LIST_BROKEN, v->info.system_eprocess, r);
+                return win32_failed(v, why, WIN32_PROCESS_LIST_BROKEN, v->info.system_eprocess, r);
         if (total > PROCESS_LIST_MAX)
                 total = PROCESS_LIST_MAX;
         r = roots_check(v->m, v->info.kcr3, list, total, why);
         if (r == -EBADMSG)
                 return refused(why, WIN32_LAYOUT_WRONG, why->address);
-        return r < 0 ? failed(v, why, WIN32_PROCESS_LIST_BROKEN, v->info.kcr3, r) : 0;
+        return r < 0 ? win32_failed(v, why, WIN32_PROCESS_LIST_BROKEN, v->info.kcr3, r) : 0;
 }
 
 static int check_processes(struct vmie_win32 *v, struct win32_failure *why)
@@ -216,12 +215,13 @@ static int check_processes(struct vmie_win32 *v, struct win32_failure *why)
         return r;
 }
 
-static int open_root(struct vmie_win32 *v, uint64_t kcr3, uint64_t entry, struct win32_failure *why)
+int win32_try_root(struct vmie_win32 *v, uint64_t kcr3, uint64_t entry, struct win32_failure *why)
 {
         struct pe_image image;
         int r;
 
         *why = (struct win32_failure){ 0 };
+        v->other_root = 0;
         v->info = (struct win32_info){ .kcr3 = kcr3 };
         v->anchors = (struct win32_anchors){ .kcr3 = kcr3 };
         r = check_root(v, kcr3, why);
@@ -238,57 +238,6 @@ static int open_root(struct vmie_win32 *v, uint64_t kcr3, uint64_t entry, struct
         return r;
 }
 
-/* A failure below the kernel image only says that the block is stale. */
-static void tell_stale(struct win32_failure *why, const struct low_stub *stub)
-{
-        struct win32_failure inner = *why;
-
-        if (inner.reason == WIN32_CANCELED || inner.stage > WIN32_STAGE_KERNEL)
-                return;
-        if (inner.reason != WIN32_KCR3_UNREADABLE && inner.reason != WIN32_KCR3_NOT_A_ROOT &&
-                inner.reason != WIN32_NO_KERNEL_IMAGE)
-                return;
-        *why = (struct win32_failure){
-                .stage = inner.stage,
-                .reason = WIN32_STUB_STALE,
-                .address = stub->kcr3,
-                .fault = inner.fault,
-        };
-        detail_str(why, "block at ");
-        detail_hex(why, stub->gpa);
-        detail_str(why, ": ");
-        detail_str(why, win32_reason_text(inner.reason));
-}
-
-static int open_by_stub(struct vmie_win32 *v, struct win32_failure *why)
-{
-        struct win32_failure furthest = { .stage = WIN32_STAGE_KCR3, .reason = WIN32_NO_STUB };
-        struct low_stub stub = { 0 };
-        int r;
-
-        for (int i = 0; i < STUB_TRIES; i++) {
-                r = low_stub_next(v->m, stub.gpa + GVA_PAGE_BYTES, &stub);
-                if (r <= 0)
-                        break;
-                r = open_root(v, stub.kcr3, stub.entry, why);
-                if (r == 0) {
-                        v->info.kcr3_from_stub = true;
-                        v->info.stub_gpa = stub.gpa;
-                        return 0;
-                }
-                tell_stale(why, &stub);
-                if (furthest.reason == WIN32_NO_STUB || why->stage > furthest.stage ||
-                        why->reason == WIN32_CANCELED)
-                        furthest = *why;
-                if (r == -ECANCELED)
-                        break;
-        }
-        *why = furthest;
-        if (r < 0 && why->reason == WIN32_NO_STUB)
-                return failed(v, why, WIN32_NO_STUB, 0, r);
-        return r < 0 ? r : -ENOENT;
-}
-
 vmie_win32 *vmie_win32_open(vmie_mem *m, uint64_t kcr3, struct win32_failure *reterr_why)
 {
         struct win32_failure why = { .reason = WIN32_OUT_OF_MEMORY };
@@ -299,7 +248,7 @@ vmie_win32 *vmie_win32_open(vmie_mem *m, uint64_t kcr3, struct win32_failure *re
         if (v) {
                 v->m = m;
                 m->software = NULL; /* what an earlier kernel wrote into its entries */
-                r = kcr3 ? open_root(v, kcr3 & PTE_PFN, 0, &why) : open_by_stub(v, &why);
+                r = kcr3 ? win32_open_root(v, kcr3 & PTE_PFN, 0, &why) : win32_attach(v, &why);
         }
         if (r < 0) {
                 if (reterr_why)
