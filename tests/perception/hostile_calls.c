@@ -1,0 +1,159 @@
+/*
+ * hostile_calls.c - every call of the core as a row (see hostile_calls.h)
+ */
+#include <errno.h>
+
+#include "anchors.h"
+#include "hostile_calls.h"
+
+static int run_open(struct fixture *f, struct outcome *out)
+{
+        struct win32_failure why = { .reason = WIN32_OK };
+        vmie_win32 *v = vmie_win32_open(&f->w.image.mem, 0, &why);
+
+        if (!v) {
+                assert_int_not_equal(why.reason, WIN32_OK);
+                return why.fault.error < 0 ? why.fault.error : -EBADMSG;
+        }
+        out->open = *vmie_win32_info(v);
+        vmie_win32_close(v);
+        return 0;
+}
+
+static int run_check(struct fixture *f, struct outcome *out)
+{
+        (void)out;
+        return vmie_win32_check(f->v, f->m);
+}
+
+static int run_clock(struct fixture *f, struct outcome *out)
+{
+        return win32_read_clock(f->m, &out->clock);
+}
+
+static int run_list(struct fixture *f, struct outcome *out)
+{
+        size_t n = 0;
+        int r = proc_list(f->v, out->list, CALL_MAX_PROCESSES, &n);
+
+        out->n = n;
+        return r;
+}
+
+static int run_process_check(struct fixture *f, struct outcome *out)
+{
+        (void)out;
+        return win32_process_check(
+                win32_anchors_of(f->v), f->m, &vgpup_region_candidate(f->region)->proc);
+}
+
+static int run_discover(struct fixture *f, struct outcome *out)
+{
+        size_t n = 0;
+        int r = vgpup_discover_all(f->v, out->candidates, CALL_MAX_CANDIDATES, &n);
+
+        out->n = n;
+        return r;
+}
+
+static int run_alive(struct fixture *f, struct outcome *out)
+{
+        (void)out;
+        return vgpup_confirm_alive(f->m, f->r.proc.cr3, REGION_GVA, f->r.block->heartbeat - 1);
+}
+
+static int run_bind(struct fixture *f, struct outcome *out)
+{
+        struct vgpup_candidate c = *vgpup_region_candidate(f->region);
+        vgpup_region *region;
+        int r = vgpup_bind(f->v, f->m, &c, &region);
+
+        if (r < 0)
+                return r;
+        out->n = vgpup_run_epoch(region);
+        vgpup_close(region);
+        return 0;
+}
+
+static int run_peek(struct fixture *f, struct outcome *out)
+{
+        return vgpup_peek(f->region, f->m, &out->frame_id);
+}
+
+static int run_sample(struct fixture *f, struct outcome *out)
+{
+        int r;
+
+        memset(f->buf, MARKER, sizeof(f->buf));
+        r = vgpup_sample_frame(f->region, f->m, f->buf, TEST_STRIDE_BYTES, &out->info);
+        for (size_t i = TEST_STRIDE_BYTES; i < sizeof(f->buf); i++)
+                assert_int_equal(f->buf[i], MARKER);
+        if (r == 1) {
+                assert_true(out->info.bytes <= TEST_STRIDE_BYTES);
+                assert_int_equal(
+                        out->info.bytes, (uint64_t)out->info.desc.height * out->info.desc.stride);
+                memcpy(out->bytes, f->buf, out->info.bytes);
+        }
+        return r;
+}
+
+static int run_cursor(struct fixture *f, struct outcome *out)
+{
+        return vgpup_read_cursor(f->region, f->m, &out->cursor);
+}
+
+static int run_geometry(struct fixture *f, struct outcome *out)
+{
+        return vgpup_read_geometry(f->region, f->m, &out->geometry);
+}
+
+static int run_status(struct fixture *f, struct outcome *out)
+{
+        return vgpup_read_status(f->region, f->m, &out->status);
+}
+
+const struct call hostile_calls[] = {
+        { "open", run_open, 0, false }, /* other bytes make another kernel of it, not a wrong one */
+        { "check", run_check, 0, true },
+        { "clock", run_clock, 1, true },
+        { "list", run_list, 0, false },
+        { "process check", run_process_check, 0, true },
+        { "discover", run_discover, 0, false },
+        { "confirm alive", run_alive, 1, true },
+        { "bind", run_bind, 0, true },
+        { "peek", run_peek, 1, true },
+        { "sample", run_sample, 1, true },
+        { "cursor", run_cursor, 1, true },
+        { "geometry", run_geometry, 1, true },
+        { "status", run_status, 0, true },
+};
+
+const size_t n_hostile_calls = sizeof(hostile_calls) / sizeof(hostile_calls[0]);
+
+void hostile_fixture_open(struct fixture *f)
+{
+        vgpu_producer_t *b;
+
+        fixture_open(f);
+        b = f->r.block;
+        b->cursor_seq = 8;
+        b->cursor_visible = 1;
+        b->cursor_pos = UINT64_C(0xfffffff000000123);
+        b->cursor_hotspot = 0x30002;
+        b->geom_seq = 4;
+        b->virt_w = 1920;
+        b->virt_h = 1080;
+        b->refresh_mhz = 59940;
+        b->content_change_ns = 123456789;
+        image_calm(&f->w.image);
+}
+
+void hostile_fixture_rebind(struct fixture *f)
+{
+        struct vgpup_candidate c = *vgpup_region_candidate(f->region);
+
+        vgpup_close(f->region);
+        f->region = NULL;
+        assert_int_equal(vgpup_bind(f->v, f->m, &c, &f->region), 0);
+        image_calm(&f->w.image);
+}
