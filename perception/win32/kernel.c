@@ -66,13 +66,13 @@ struct kernel_search {
         uint64_t kcr3;
         uint64_t first, last;
         size_t n_probes_left;
-        struct pe_image image;
-        bool damaged;
+        struct pe_image image; /* the kernel, or the likeliest of those refused */
+        bool seen_page, damaged;
 };
 
 static int probe_image(struct kernel_search *s, uint64_t gva)
 {
-        struct pe_image image;
+        struct pe_image image = { 0 };
         int r;
 
         s->n_probes_left -=
@@ -82,10 +82,9 @@ static int probe_image(struct kernel_search *s, uint64_t gva)
                 s->image = image;
                 return 1;
         }
-        if (r == -EBADMSG && !s->damaged) {
-                s->damaged = true;
-                s->image.base = gva;
-        }
+        if (r == -EBADMSG ? !s->damaged : !s->image.base)
+                s->image = image;
+        s->damaged = s->damaged || r == -EBADMSG;
         return r == -ENOENT || r == -EFAULT || r == -EINVAL || r == -EBADMSG ? 0 : r;
 }
 
@@ -97,6 +96,7 @@ static int probe_page(void *ctx, const struct scan_page *page)
         uint64_t end =
                 page->gva + (page->len - 1) > s->last ? s->last : page->gva + (page->len - 1);
 
+        s->seen_page = true;
         for (; gva <= end; gva += GVA_PAGE_BYTES) {
                 uint16_t magic;
                 int r;
@@ -147,7 +147,10 @@ int kernel_find(vmie_mem *m, uint64_t kcr3, uint64_t entry, struct pe_image *ret
                 r = search_range(&s, KERNEL_RANGE_FIRST, KERNEL_RANGE_LAST);
         if (r == -ENOENT && s.damaged)
                 r = -EBADMSG;
-        if (r == 0 || r == -EBADMSG)
+        if (r == -ENOENT && !s.image.base)
+                s.image.flaw = s.seen_page ? "no image begins in the kernel range"
+                                           : "nothing is mapped in the kernel range";
+        if (r == 0 || r == -EBADMSG || r == -ENOENT)
                 *ret_image = s.image;
         return r;
 }

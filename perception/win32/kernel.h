@@ -30,7 +30,8 @@ int low_stub_next(vmie_mem *m, uint64_t gpa, struct low_stub *ret_stub);
  *
  * Looks in the 32 MiB below @entry first. Bounded.
  *
- * Return: 0, -ENOENT (none), -EBADMSG (it is there and damaged; ret_image->base is set), or a read error.
+ * Return: 0, -ENOENT (none), -EBADMSG (it is there and damaged), or a read error. After -ENOENT and -EBADMSG,
+ * ret_image->flaw says what was there instead, and base where (0: nowhere in particular).
  */
 int kernel_find(vmie_mem *m, uint64_t kcr3, uint64_t entry, struct pe_image *ret_image);
 

@@ -53,6 +53,12 @@ struct export_directory {
 
 _Static_assert(sizeof(struct export_directory) == 40, "export directory");
 
+static int refuse(struct pe_image *image, const char *flaw, int error)
+{
+        image->flaw = flaw;
+        return error;
+}
+
 static bool in_image(const struct pe_image *image, uint32_t rva, uint64_t len)
 {
         return (uint64_t)rva + len <= image->size;
@@ -96,16 +102,19 @@ static int read_headers(vmie_mem *m, uint64_t kcr3, uint64_t base, struct pe_ima
                 return r;
         if (dos.magic != PE_DOS_MAGIC || dos.nt_offset < sizeof(dos) || dos.nt_offset % 4 != 0 ||
                 dos.nt_offset > GVA_PAGE_BYTES - sizeof(nt))
-                return -ENOENT;
+                return refuse(image, "its headers lead nowhere", -ENOENT);
         r = gva_read(m, kcr3, base + dos.nt_offset, &nt, sizeof(nt));
         if (r < 0)
                 return r;
-        if (nt.signature != PE_SIGNATURE || nt.machine != PE_AMD64 || nt.magic != PE32_PLUS ||
-                nt.optional_bytes < sizeof(nt) - 24 || nt.n_directories < 1)
-                return -ENOENT;
+        if (nt.signature != PE_SIGNATURE)
+                return refuse(image, "it has no PE signature", -ENOENT);
+        if (nt.machine != PE_AMD64 || nt.magic != PE32_PLUS)
+                return refuse(image, "it is for another kind of processor", -ENOENT);
+        if (nt.optional_bytes < sizeof(nt) - 24 || nt.n_directories < 1)
+                return refuse(image, "its optional header is cut short", -ENOENT);
         if (nt.image_bytes < GVA_PAGE_BYTES || nt.image_bytes > PE_MAX_IMAGE ||
                 base + nt.image_bytes < base)
-                return -ENOENT;
+                return refuse(image, "its size is impossible", -ENOENT);
         *image = (struct pe_image){
                 .base = base,
                 .size = nt.image_bytes,
@@ -124,21 +133,21 @@ static int read_export_directory(
         int order, r;
 
         if (image->export_rva == 0 || image->export_bytes < sizeof(dir))
-                return -ENOENT;
+                return refuse(image, "it exports nothing", -ENOENT);
         r = read_rva(image, m, kcr3, image->export_rva, &dir, sizeof(dir));
         if (r < 0)
-                return r;
+                return refuse(image, "its export directory cannot be read", r);
         r = compare_name(image, m, kcr3, dir.name_rva, name, &order);
         if (r < 0)
-                return r;
+                return refuse(image, "its name cannot be read", r);
         if (order != 0)
-                return -ENOENT;
+                return refuse(image, "it has another name", -ENOENT);
         if (!in_image(image, image->export_rva, image->export_bytes) ||
                 dir.n_functions > PE_MAX_EXPORTS || dir.n_names > PE_MAX_EXPORTS ||
                 !in_image(image, dir.functions_rva, UINT64_C(4) * dir.n_functions) ||
                 !in_image(image, dir.names_rva, UINT64_C(4) * dir.n_names) ||
                 !in_image(image, dir.ordinals_rva, UINT64_C(2) * dir.n_names))
-                return -EBADMSG;
+                return refuse(image, "its export tables reach outside of it", -EBADMSG);
         image->n_functions = dir.n_functions;
         image->n_names = dir.n_names;
         image->functions_rva = dir.functions_rva;
@@ -149,15 +158,17 @@ static int read_export_directory(
 
 int pe_open(vmie_mem *m, uint64_t kcr3, uint64_t base, const char *name, struct pe_image *ret_image)
 {
-        struct pe_image image;
+        struct pe_image image = { .flaw = "its headers cannot be read" };
         int r;
 
         r = read_headers(m, kcr3, base, &image);
-        if (r < 0)
+        if (r == 0)
+                r = read_export_directory(m, kcr3, name, &image);
+        if (r < 0) {
+                ret_image->base = base;
+                ret_image->flaw = image.flaw;
                 return r;
-        r = read_export_directory(m, kcr3, name, &image);
-        if (r < 0)
-                return r;
+        }
         *ret_image = image;
         return 0;
 }

@@ -19,6 +19,7 @@ struct pe_image {
         uint32_t export_rva, export_bytes;
         uint32_t n_functions, n_names;
         uint32_t functions_rva, names_rva, ordinals_rva;
+        const char *flaw; /* why it was refused, a sentence piece in static storage; NULL: it was not */
 };
 
 /**
@@ -26,7 +27,7 @@ struct pe_image {
  * @m, @kcr3:  where it is mapped
  * @base:      its first byte
  * @name:      what its export directory must call it, e.g. "ntoskrnl.exe"
- * @ret_image: written on success only
+ * @ret_image: on success all of it, on failure base and flaw
  *
  * Return: 0, -ENOENT (no PE32+ for x86-64 of that name), -EBADMSG (it is that image, but its export directory does not
  * hold together), or a read error.

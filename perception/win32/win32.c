@@ -190,6 +190,10 @@ static int check_list(struct vmie_win32 *v, process *list, struct win32_failure 
         int r;
 
         r = proc_list(v, list, PROCESS_LIST_MAX, &total);
+        if (r == -ELOOP)
+                detail_str(why, "it never comes back to System");
+        else if (r == -EAGAIN)
+                detail_str(why, "its links do not point back and forth");
         if (r < 0)
                 return win32_failed(v, why, WIN32_PROCESS_LIST_BROKEN, v->info.system_eprocess, r);
         if (total > PROCESS_LIST_MAX)
