@@ -134,7 +134,7 @@ void image_map(struct guest_image *g, uint64_t cr3, uint64_t gva, uint64_t gpa, 
                 uint64_t at = entry_in(table, gva, l);
 
                 if (!(image_get64(g, at) & PTE_P))
-                        image_put64(g, at, image_page(g) | PTE_P | PTE_W | PTE_U);
+                        image_put64(g, at, image_page(g) | PTE_P | PTE_W | (gva >> 63 ? 0 : PTE_U));
                 table = image_get64(g, at) & PTE_PFN;
         }
         image_put64(g, entry_in(table, gva, level), gpa | PTE_P | flags | (level > 1 ? PTE_PS : 0));

@@ -215,6 +215,8 @@ void windows_init(struct guest_windows *w, const struct windows_config *config)
         w->config = *config;
         w->now = EPOCH;
         image_init(&w->image, RAM_BYTES);
+        if (config->levels)
+                w->image.mem.levels = config->levels;
         w->kcr3 = image_page(&w->image);
         build_kernel(w);
         build_shared(w);
@@ -223,6 +225,11 @@ void windows_init(struct guest_windows *w, const struct windows_config *config)
         w->system = windows_process(w, 4, "System");
         put64(w, WINDOWS_KERNEL_BASE + RVA_SYSTEM, w->system.eprocess);
         windows_process(w, 400, "smss.exe");
+}
+
+void windows_self_reference(struct guest_windows *w, uint64_t root)
+{
+        image_put64(&w->image, root + WINDOWS_SELF_INDEX * 8, root | PTE_P | PTE_W);
 }
 
 void windows_deinit(struct guest_windows *w)

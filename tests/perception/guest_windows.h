@@ -16,6 +16,7 @@
 #define WINDOWS_SHARED_VA    UINT64_C(0xfffff78000000000)
 #define WINDOWS_POOL_VA      UINT64_C(0xffff9a0000000000)
 #define WINDOWS_STUB_GPA     UINT64_C(0x13000)
+#define WINDOWS_SELF_INDEX   0x1edu
 
 /* RVAs in the image. */
 #define RVA_NT_HEADERS 0x80u
@@ -44,6 +45,7 @@ struct windows_config {
         struct win32_offsets
                 code; /* as the accessors say; a 0 makes that accessor another function */
         bool no_stub;
+        unsigned levels; /* of page tables; 0: 4 */
 };
 
 struct guest_process {
@@ -73,6 +75,9 @@ void windows_init(struct guest_windows *w, const struct windows_config *config);
 void windows_deinit(struct guest_windows *w);
 
 struct guest_process windows_process(struct guest_windows *w, uint32_t pid, const char *name);
+
+/* Lets a root refer to itself, as all of Windows' do. Not there unless a test asks: most need none. */
+void windows_self_reference(struct guest_windows *w, uint64_t root);
 
 /* Address of a field of a process, as physical memory. */
 uint64_t windows_field(struct guest_windows *w, const struct guest_process *p, uint32_t offset);
