@@ -55,12 +55,17 @@ void rig_start_simulated(struct rig *rig, const char *const *more)
         rig_client(rig);
 }
 
-void rig_start_vm(struct rig *rig, const struct vm_proc_options *options)
+void rig_boot_vm(struct rig *rig, const struct vm_proc_options *options)
 {
         rig->is_vm = true;
         assert_int_equal(vm_proc_start(&rig->vm, options), 0);
         guest_proc_attach(&rig->guest, rig->vm.serial_fd, rig->vm.serial_fd);
         assert_int_equal(guest_proc_wait_ready(&rig->guest), 0);
+}
+
+void rig_start_vm(struct rig *rig, const struct vm_proc_options *options)
+{
+        rig_boot_vm(rig, options);
         rig_daemon(rig, NULL);
         rig_client(rig);
 }
@@ -124,6 +129,45 @@ static bool frames_are(const struct rig *rig, uint64_t frames)
 void rig_until_frame(struct rig *rig)
 {
         rig_until(rig, frames_are, rig->verify.tally.frames + 1, "one more frame");
+}
+
+struct words {
+        const char *state, *more;
+};
+
+static bool status_says(const struct rig *rig, uint64_t arg)
+{
+        const struct words *words = (const struct words *)(uintptr_t)arg;
+        struct vgpu_client_failure why;
+        char *json;
+        bool both;
+
+        if (vgpu_client_query(rig->daemon.socket, VGPU_QUERY_STATUS, 5000, &json, &why) < 0)
+                return false;
+        both = strstr(json, words->state) && strstr(json, words->more);
+        free(json);
+        return both;
+}
+
+void rig_until_status(struct rig *rig, const char *state, const char *words)
+{
+        const struct words both = { state, words };
+
+        rig_until(rig, status_says, (uintptr_t)&both, words);
+}
+
+static bool has_said(const struct rig *rig, uint64_t arg)
+{
+        char *said = daemon_proc_said(&rig->daemon);
+        bool found = strstr(said, (const char *)(uintptr_t)arg) != NULL;
+
+        free(said);
+        return found;
+}
+
+void rig_until_said(struct rig *rig, const char *words)
+{
+        rig_until(rig, has_said, (uintptr_t)words, words);
 }
 
 bool rig_state_is(const struct rig *rig, uint64_t state)

@@ -37,6 +37,7 @@ void rig_start_simulated(struct rig *rig, const char *const *more);
 void rig_start_vm(struct rig *rig, const struct vm_proc_options *options);
 
 /* The parts one by one, for tests that need another order. */
+void rig_boot_vm(struct rig *rig, const struct vm_proc_options *options);
 void rig_guest_simulated(struct rig *rig, const char *const *more);
 void rig_daemon(struct rig *rig, const char *more_config);
 void rig_client(struct rig *rig);
@@ -51,6 +52,12 @@ void rig_until(struct rig *rig, rig_condition condition, uint64_t arg, const cha
 
 /* One frame more than now; with it the stream is known to go on. */
 void rig_until_frame(struct rig *rig);
+
+/* Wait until the daemon's status holds both pieces of text, taking frames meanwhile. */
+void rig_until_status(struct rig *rig, const char *state, const char *words);
+
+/* Wait until the daemon's log holds @words. */
+void rig_until_said(struct rig *rig, const char *words);
 
 /* Conditions. */
 bool rig_state_is(const struct rig *rig, uint64_t state);   /* enum vgpu_ring_state */
