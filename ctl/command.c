@@ -50,7 +50,8 @@ static const struct command commands[] = {
         },
         {
                 .name = "probe",
-                .arguments = "--ram FILE [--machine M] [--ram-size S] [--kcr3 HEX] [--json]",
+                .arguments = "--ram FILE [--machine M] [--ram-size S] [--kcr3 HEX] "
+                             "[--processes] [--json]",
                 .summary = "look for a region in a guest's RAM, without a daemon",
                 .help = "  --ram FILE      the guest's RAM: memory-backend-file's path, or "
                         "/proc/PID/fd/N of a memfd\n"
@@ -59,6 +60,7 @@ static const struct command commands[] = {
                         "file's size)\n"
                         "  --kcr3 HEX      System page-table root (default: found through the low "
                         "stub)\n"
+                        "  --processes     list the guest's processes\n"
                         "  --json          print one JSON object at the end\n"
                         "\n"
                         "Prints each stage with its result, or the reason it failed and what to "

@@ -11,65 +11,18 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ctl.h"
 #include "text.h"
 
 #define MAX_CANDIDATES 64
+#define MAX_SUSPECTS   16
 #define MAX_PROCESSES  8192
 #define FIRST_PERIODS  2 /* a producer that keeps time has ticked by then */
 #define LAST_PERIODS   5 /* one that has not by then is silent */
-
-static const char *source_hint(enum vgpu_source_reason reason)
-{
-        switch (reason) {
-        case VGPU_SOURCE_MISSING:
-                return "the mem-path of QEMU's memory-backend-file, or /proc/PID/fd/N of its "
-                       "memfd; is the VM running?";
-        case VGPU_SOURCE_FORBIDDEN:
-                return "as root, or as a user who may read the file";
-        case VGPU_SOURCE_NOT_A_FILE:
-                return "the RAM file itself";
-        case VGPU_SOURCE_EMPTY:
-                return "start the VM with share=on on its memory backend, then probe again";
-        case VGPU_SOURCE_TOO_SHORT:
-                return "without --ram-size, or with the size the VM really has";
-        case VGPU_SOURCE_BAD_SIZE:
-                return "--ram-size with a multiple of 4K";
-        default:
-                return NULL;
-        }
-}
-
-static const char *win32_hint(const struct win32_failure *why)
-{
-        switch (why->reason) {
-        case WIN32_NO_STUB:
-                return "check that this is the RAM of a booted Windows guest and that --machine is "
-                       "right; else give --kcr3";
-        case WIN32_STUB_STALE:
-                return "wait until the guest has booted, check --machine and --ram-size; else give "
-                       "--kcr3";
-        case WIN32_KCR3_UNREADABLE:
-        case WIN32_KCR3_NOT_A_ROOT:
-                return "leave --kcr3 out, or give the System process' DirectoryTableBase";
-        case WIN32_NO_KERNEL_IMAGE:
-        case WIN32_KERNEL_DAMAGED:
-        case WIN32_NO_SYSTEM_PROCESS:
-        case WIN32_SYSTEM_MISSHAPEN:
-        case WIN32_NO_SHARED_DATA:
-                return "check --machine and --ram-size: with a wrong layout memory above the PCI "
-                       "hole reads as other pages";
-        case WIN32_OFFSETS_UNKNOWN:
-        case WIN32_OFFSETS_CONTRADICT:
-                return "report the build with this output: its layout is not known";
-        case WIN32_PROCESS_LIST_BROKEN:
-                return "probe again: the list may have changed under the walk";
-        default:
-                return NULL;
-        }
-}
 
 static const char *const win32_stage_names[] = {
         [WIN32_STAGE_KCR3] = "kcr3",
@@ -92,44 +45,55 @@ static vgpu_source *open_source(struct probe_report *report, const struct probe_
                 vgpu_source_pieces(source, &n_pieces);
                 probe_ok(report, "source", "%s, %s as %s in %zu piece%s", ram,
                         text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)),
-                        vgpu_machine_name(request->machine), n_pieces,
-                        n_pieces == 1 ? "" : "s");
+                        vgpu_machine_name(request->machine), n_pieces, n_pieces == 1 ? "" : "s");
         } else if (why.reason == VGPU_SOURCE_TOO_SHORT) {
-                probe_failed(report, "source", source_hint(why.reason),
+                probe_failed(report, "source", probe_source_hint(why.reason),
                         "'%s': %s: %s wanted, %s there", ram, vgpu_source_reason_text(why.reason),
                         text_bytes(want, sizeof want, why.want),
                         text_bytes(have, sizeof have, why.have));
         } else {
-                probe_failed(report, "source", source_hint(why.reason), "'%s': %s%s%s", ram,
+                probe_failed(report, "source", probe_source_hint(why.reason), "'%s': %s%s%s", ram,
                         vgpu_source_reason_text(why.reason), why.error ? ": " : "",
                         why.error ? strerror(why.error) : "");
         }
         return source;
 }
 
-/* " (at 0x..., because ...)": whatever the failure knows. */
+/* " (0x...: what is wrong there; reading 0x...: why not)": whatever the failure knows. */
 static const char *failure_detail(const struct win32_failure *why, char *buf, size_t cap)
 {
-        size_t at = 0;
+        char address[24] = "", detail[4 * sizeof why->detail] = "", fault[128] = "";
 
-        buf[0] = '\0';
         if (why->address)
-                at += (size_t)snprintf(buf + at, cap - at, " at 0x%" PRIx64, why->address);
-        if (why->detail[0])
-                at += (size_t)snprintf(buf + at, cap - at, ": %s", why->detail);
-        if (why->fault.kind != GVA_FAULT_NONE && at < cap)
-                snprintf(buf + at, cap - at, "; reading 0x%" PRIx64 ": %s", why->fault.gva,
+                snprintf(address, sizeof address, "0x%" PRIx64, why->address);
+        text_escape(detail, sizeof detail, why->detail, sizeof why->detail);
+        if (why->fault.kind != GVA_FAULT_NONE)
+                snprintf(fault, sizeof fault, "reading 0x%" PRIx64 ": %s", why->fault.gva,
                         gva_fault_text(why->fault.kind));
+        buf[0] = '\0';
+        if (address[0] || detail[0] || fault[0])
+                snprintf(buf, cap, " (%s%s%s%s%s)", address, address[0] && detail[0] ? ": " : "",
+                        detail, (address[0] || detail[0]) && fault[0] ? "; " : "", fault);
         return buf;
+}
+
+/* RAM that nobody has written to is no running machine's. */
+static bool never_written(const char *path)
+{
+        struct stat st;
+
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_blocks == 0;
 }
 
 static vmie_win32 *open_kernel(
         struct probe_report *report, vmie_mem *m, const struct probe_request *request)
 {
         struct win32_failure why = { 0 };
-        vmie_win32 *v = vmie_win32_open(m, request->kcr3, &why);
-        char detail[256];
+        char detail[640];
+        vmie_win32 *v;
 
+        progress_stage(&report->progress, "kernel");
+        v = vmie_win32_open(m, request->kcr3, &why);
         if (v) {
                 probe_kernel(report, vmie_win32_info(v));
                 return v;
@@ -137,26 +101,32 @@ static vmie_win32 *open_kernel(
         /* What came before the failing stage held, though its findings are gone with the context. */
         for (unsigned s = WIN32_STAGE_KCR3; s < why.stage && s < WIN32_STAGE_PROCESSES; s++)
                 probe_ok(report, win32_stage_names[s], "found");
-        probe_failed(report, win32_stage_names[why.stage], win32_hint(&why), "%s%s",
-                win32_reason_text(why.reason), failure_detail(&why, detail, sizeof detail));
+        if (why.stage == WIN32_STAGE_KCR3 && !request->kcr3 && never_written(request->ram))
+                probe_failed(report, win32_stage_names[why.stage],
+                        "start the VM, with share=on on its memory backend, then probe again",
+                        "not one page of the file was ever written");
+        else
+                probe_failed(report, win32_stage_names[why.stage], probe_win32_hint(why.reason),
+                        "%s%s", win32_reason_text(why.reason),
+                        failure_detail(&why, detail, sizeof detail));
         return NULL;
 }
 
-static bool list_processes(struct probe_report *report, vmie_win32 *v)
+static bool list_processes(struct probe_report *report, vmie_win32 *v, bool show)
 {
         process *list = calloc(MAX_PROCESSES, sizeof *list);
-        size_t total = 0, n_exited = 0;
-        int r = list ? proc_list(v, list, MAX_PROCESSES, &total) : -ENOMEM;
+        size_t total = 0;
+        int r;
 
-        if (r < 0) {
+        progress_stage(&report->progress, "processes");
+        r = list ? proc_list(v, list, MAX_PROCESSES, &total) : -ENOMEM;
+        if (r < 0)
                 probe_failed(report, "processes",
                         "probe again: the list may have changed under the walk",
                         "the process list cannot be walked: %s", strerror(-r));
-        } else {
-                for (size_t i = 0; i < total && i < MAX_PROCESSES; i++)
-                        n_exited += (list[i].flags & PROCESS_EXITED) != 0;
-                probe_processes(report, total, n_exited);
-        }
+        else
+                probe_processes(
+                        report, list, total < MAX_PROCESSES ? total : MAX_PROCESSES, total, show);
         free(list);
         return r == 0;
 }
@@ -207,13 +177,16 @@ static bool find_alive(
         struct win32_clock before = { 0 };
         size_t n_alive;
 
+        progress_stage(&report->progress, "alive");
         win32_read_clock(m, &before);
         wait_periods(FIRST_PERIODS);
         n_alive = confirm(m, list, n, alive);
         for (unsigned p = FIRST_PERIODS; p < LAST_PERIODS && n_alive < n; p++) {
+                progress_count(&report->progress, p, LAST_PERIODS);
                 wait_periods(1);
                 n_alive = confirm(m, list, n, alive);
         }
+        progress_clear(&report->progress);
         for (size_t i = 0; i < n; i++)
                 probe_candidate(report, &list[i], alive[i]);
         if (n_alive)
@@ -223,20 +196,39 @@ static bool find_alive(
         return n_alive > 0;
 }
 
+/* A producer that is there and refused is another trouble than none at all. */
+static void say_nothing_found(struct probe_report *report, vmie_win32 *v)
+{
+        struct vgpup_suspect list[MAX_SUSPECTS];
+        size_t total = 0;
+
+        if (vgpup_discover_suspects(v, list, MAX_SUSPECTS, &total) < 0 || total == 0) {
+                probe_failed(report, "candidates", "start the producer in the guest",
+                        "no process holds a region");
+                return;
+        }
+        probe_failed(report, "candidates", probe_flaw_hint(list[0].flaw),
+                "no process holds a region; %zu page%s would begin one, but %s", total,
+                total == 1 ? "" : "s", vgpup_flaw_text(list[0].flaw));
+        for (size_t i = 0; i < total && i < MAX_SUSPECTS; i++)
+                probe_suspect(report, &list[i]);
+}
+
 static bool find_region(struct probe_report *report, vmie_win32 *v)
 {
         struct vgpup_candidate *list = calloc(MAX_CANDIDATES, sizeof *list);
         size_t total = 0, n;
-        int r = list ? vgpup_discover_all(v, list, MAX_CANDIDATES, &total) : -ENOMEM;
         bool found = false;
+        int r;
 
+        progress_stage(&report->progress, "candidates");
+        r = list ? vgpup_discover_all(v, list, MAX_CANDIDATES, &total) : -ENOMEM;
         n = total < MAX_CANDIDATES ? total : MAX_CANDIDATES;
         if (r < 0) {
                 probe_failed(report, "candidates", "probe again", "the search broke off: %s",
                         strerror(-r));
         } else if (n == 0) {
-                probe_failed(report, "candidates", "start the producer in the guest",
-                        "no process holds a region");
+                say_nothing_found(report, v);
         } else {
                 probe_ok(report, "candidates", "%zu%s", total,
                         total > n ? ", only the newest 64 are looked at" : "");
@@ -257,7 +249,7 @@ bool probe(struct probe_report *report, const struct probe_request *request)
                 return false;
         vgpu_source_mem_pread(source, &m);
         v = open_kernel(report, &m, request);
-        if (v && list_processes(report, v))
+        if (v && list_processes(report, v, request->list))
                 found = find_region(report, v);
         json_object_object_add(report->result, "ok", json_object_new_boolean(found));
         vmie_win32_close(v);
@@ -271,7 +263,8 @@ static int run(const struct probe_request *request, bool json)
         const char *reason;
         bool found;
 
-        if (probe_report_init(&report, json ? NULL : stdout) < 0)
+        if (probe_report_init(
+                    &report, json ? NULL : stdout, isatty(STDERR_FILENO) ? stderr : NULL) < 0)
                 return ctl_fail("out of memory");
         found = probe(&report, request);
         if (json)
@@ -290,12 +283,13 @@ static int run(const struct probe_request *request, bool json)
 /* Return: 0, or an exit code after having said what is wrong. */
 static int parse(int argc, char **argv, struct probe_request *ret, bool *ret_json)
 {
-        enum { RAM, MACHINE, RAM_SIZE, KCR3, JSON };
+        enum { RAM, MACHINE, RAM_SIZE, KCR3, PROCESSES, JSON };
         static const struct option options[] = {
                 { "ram", required_argument, NULL, RAM },
                 { "machine", required_argument, NULL, MACHINE },
                 { "ram-size", required_argument, NULL, RAM_SIZE },
                 { "kcr3", required_argument, NULL, KCR3 },
+                { "processes", no_argument, NULL, PROCESSES },
                 { "json", no_argument, NULL, JSON },
                 { 0 },
         };
@@ -322,6 +316,9 @@ static int parse(int argc, char **argv, struct probe_request *ret, bool *ret_jso
                         if (text_to_hex(optarg, &ret->kcr3) < 0 || ret->kcr3 == 0)
                                 return ctl_usage(argv[0],
                                         "'%s' is no page-table root in hexadecimal", optarg);
+                        break;
+                case PROCESSES:
+                        ret->list = true;
                         break;
                 case JSON:
                         *ret_json = true;

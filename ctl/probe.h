@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "progress.h"
 #include "vgpu_perception.h"
 #include "vgpu_source.h"
 
@@ -20,16 +21,23 @@ struct probe_request {
         enum vgpu_machine machine;
         uint64_t ram_size; /* 0: the file's size */
         uint64_t kcr3;     /* 0: find it */
+        bool list;         /* report every process */
 };
 
 struct probe_report {
         FILE *lines; /* NULL: no lines */
-        /* {"stages":[],"kernel":null,"processes":0,"candidates":[],"ok":false}, growing */
-        json_object *result;
+        struct progress progress;
+        json_object *result; /* docs/probe.schema.json, growing */
 };
 
-/* Return: 0, -ENOMEM. */
-int probe_report_init(struct probe_report *report, FILE *lines);
+/**
+ * probe_report_init() - an empty report
+ * @lines:    where each stage goes as it completes; NULL: nowhere
+ * @terminal: where a stage that takes long is seen to go on; NULL: nowhere
+ *
+ * Return: 0, -ENOMEM.
+ */
+int probe_report_init(struct probe_report *report, FILE *lines, FILE *terminal);
 void probe_report_deinit(struct probe_report *report);
 
 /**
@@ -51,10 +59,25 @@ void probe_failed(struct probe_report *report, const char *stage, const char *hi
 const char *probe_reason(const struct probe_report *report);
 
 void probe_kernel(struct probe_report *report, const struct win32_info *info);
-void probe_processes(struct probe_report *report, size_t n, size_t n_exited);
+
+/**
+ * probe_processes() - the process list held
+ * @list:  the first @n of @total, as the guest orders them
+ * @show:  each of them, not only how many there are
+ */
+void probe_processes(
+        struct probe_report *report, const process *list, size_t n, size_t total, bool show);
 
 /* One candidate; @alive: 1, 0, or < 0 when it could not be read again. */
 void probe_candidate(struct probe_report *report, const struct vgpup_candidate *c, int alive);
+
+/* A page that all but begins a region, when there is no candidate. */
+void probe_suspect(struct probe_report *report, const struct vgpup_suspect *s);
+
+/* What to try next. Static storage, never NULL. */
+const char *probe_source_hint(enum vgpu_source_reason reason);
+const char *probe_win32_hint(enum win32_reason reason);
+const char *probe_flaw_hint(enum vgpup_flaw flaw);
 
 /**
  * probe() - look for a live region

@@ -7,8 +7,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include "text.h"
+
+#define TICKS_PER_S          UINT64_C(10000000)
+#define SECONDS_1601_TO_1970 INT64_C(11644473600)
+
+#define SCHEMA 1 /* raised by a change that would break a reader; new keys do not */
 
 /* 64-bit values go out as strings: a JSON number of that size loses bits in most readers. */
 static json_object *hex(uint64_t value)
@@ -24,23 +30,28 @@ static json_object *string_or_null(const char *text)
         return text ? json_object_new_string(text) : NULL;
 }
 
-int probe_report_init(struct probe_report *report, FILE *lines)
+int probe_report_init(struct probe_report *report, FILE *lines, FILE *terminal)
 {
         json_object *result = json_object_new_object();
 
         *report = (struct probe_report){ .lines = lines, .result = result };
         if (!result)
                 return -ENOMEM;
+        progress_start(&report->progress, terminal);
+        json_object_object_add(result, "schema", json_object_new_int(SCHEMA));
         json_object_object_add(result, "stages", json_object_new_array());
         json_object_object_add(result, "kernel", NULL);
         json_object_object_add(result, "processes", json_object_new_int(0));
+        json_object_object_add(result, "process_list", NULL);
         json_object_object_add(result, "candidates", json_object_new_array());
+        json_object_object_add(result, "suspects", json_object_new_array());
         json_object_object_add(result, "ok", json_object_new_boolean(false));
         return 0;
 }
 
 void probe_report_deinit(struct probe_report *report)
 {
+        progress_stop(&report->progress);
         json_object_put(report->result);
         *report = (struct probe_report){ 0 };
 }
@@ -66,6 +77,7 @@ void probe_ok(struct probe_report *report, const char *stage, const char *format
         va_start(ap, format);
         vsnprintf(detail, sizeof detail, format, ap);
         va_end(ap);
+        progress_clear(&report->progress);
         add_stage(report, stage, true, NULL, detail, NULL);
         if (!report->lines)
                 return;
@@ -82,6 +94,7 @@ void probe_failed(
         va_start(ap, format);
         vsnprintf(reason, sizeof reason, format, ap);
         va_end(ap);
+        progress_clear(&report->progress);
         add_stage(report, stage, false, reason, NULL, hint);
         if (!report->lines)
                 return;
@@ -128,10 +141,74 @@ void probe_kernel(struct probe_report *report, const struct win32_info *info)
                                      : "learnt from the kernel; its build is in no table");
 }
 
-void probe_processes(struct probe_report *report, size_t n, size_t n_exited)
+/* "2026-01-31T23:59:59Z", or NULL for a process that has no such time. */
+static const char *create_time(uint64_t create_time, char *buf, size_t cap)
 {
-        json_object_object_add(report->result, "processes", json_object_new_uint64(n));
-        probe_ok(report, "processes", "%zu, %zu of them ended but still listed", n, n_exited);
+        time_t seconds = (time_t)(create_time / TICKS_PER_S) - SECONDS_1601_TO_1970;
+        struct tm tm;
+
+        if (create_time == 0 || !gmtime_r(&seconds, &tm))
+                return NULL;
+        return strftime(buf, cap, "%Y-%m-%dT%H:%M:%SZ", &tm) ? buf : NULL;
+}
+
+static json_object *process_object(const process *p, const char *name, const char *created)
+{
+        json_object *o = json_object_new_object(), *flags = json_object_new_array();
+
+        if (p->flags & PROCESS_SYSTEM)
+                json_object_array_add(flags, json_object_new_string("system"));
+        if (p->flags & PROCESS_EXITED)
+                json_object_array_add(flags, json_object_new_string("ended"));
+        json_object_object_add(o, "pid", json_object_new_int64(p->pid));
+        json_object_object_add(o, "ppid", json_object_new_int64(p->ppid));
+        json_object_object_add(o, "name", json_object_new_string(name));
+        json_object_object_add(o, "cr3", hex(p->cr3));
+        json_object_object_add(o, "eprocess", hex(p->eprocess));
+        json_object_object_add(o, "created", string_or_null(created));
+        json_object_object_add(o, "flags", flags);
+        return o;
+}
+
+static void show_process(struct probe_report *report, json_object *array, const process *p)
+{
+        char name[4 * sizeof p->name + 1], time[40];
+        const char *created = create_time(p->create_time, time, sizeof time);
+
+        text_escape(name, sizeof name, p->name, sizeof p->name);
+        json_object_array_add(array, process_object(p, name, created));
+        if (report->lines)
+                fprintf(report->lines,
+                        "%10" PRIu32 " %10" PRIu32 "  %-15s %#14" PRIx64 "  %-20s%s%s\n", p->pid,
+                        p->ppid, name, p->cr3, created ? created : "-",
+                        p->flags & PROCESS_SYSTEM ? "  system" : "",
+                        p->flags & PROCESS_EXITED ? "  ended" : "");
+}
+
+static void show_processes(struct probe_report *report, const process *list, size_t n)
+{
+        json_object *array = json_object_new_array();
+
+        json_object_object_add(report->result, "process_list", array);
+        if (report->lines)
+                fprintf(report->lines, "%10s %10s  %-15s %14s  %-20s  %s\n", "PID", "PPID", "NAME",
+                        "CR3", "CREATED", "FLAGS");
+        for (size_t i = 0; i < n; i++)
+                show_process(report, array, &list[i]);
+}
+
+void probe_processes(
+        struct probe_report *report, const process *list, size_t n, size_t total, bool show)
+{
+        size_t n_exited = 0;
+
+        for (size_t i = 0; i < n; i++)
+                n_exited += (list[i].flags & PROCESS_EXITED) != 0;
+        json_object_object_add(report->result, "processes", json_object_new_uint64(total));
+        probe_ok(report, "processes", "%zu, %zu of them ended but still listed%s", total, n_exited,
+                total > n ? "; too many to look at all" : "");
+        if (show)
+                show_processes(report, list, n);
 }
 
 static json_object *alive_value(int alive)
@@ -161,4 +238,23 @@ void probe_candidate(struct probe_report *report, const struct vgpup_candidate *
                         alive > 0 ? "alive"
                         : alive   ? "cannot be read any more"
                                   : "silent");
+}
+
+void probe_suspect(struct probe_report *report, const struct vgpup_suspect *s)
+{
+        json_object *o = json_object_new_object();
+        char name[4 * sizeof s->proc.name + 1];
+
+        text_escape(name, sizeof name, s->proc.name, sizeof s->proc.name);
+        json_object_object_add(o, "pid", json_object_new_int64(s->proc.pid));
+        json_object_object_add(o, "name", json_object_new_string(name));
+        json_object_object_add(o, "cr3", hex(s->proc.cr3));
+        json_object_object_add(o, "region", hex(s->gva));
+        json_object_object_add(o, "flaw", json_object_new_string(vgpup_flaw_text(s->flaw)));
+        json_object_object_add(o, "abi_version", hex(s->abi_version));
+        json_object_object_add(o, "producer_pid", json_object_new_int64(s->producer_pid));
+        json_object_array_add(json_object_object_get(report->result, "suspects"), o);
+        if (report->lines)
+                fprintf(report->lines, "%-11s         '%s' pid %" PRIu32 " at 0x%" PRIx64 ": %s\n",
+                        "", name, s->proc.pid, s->gva, vgpup_flaw_text(s->flaw));
 }

@@ -93,6 +93,34 @@ static void a_live_guest_is_found_with_all_its_addresses(void **state)
         tool_result_deinit(&r);
 }
 
+static void the_processes_are_listed_for_people_and_for_programs(void **state)
+{
+        struct tool_result r = run_probe("--processes", "--json");
+        json_object *o = json_tokener_parse(r.out), *list = at(o, "process_list", NULL), *system;
+        char line[64];
+
+        (void)state;
+        assert_int_equal(r.exit_code, 0);
+        assert_int_equal(
+                json_object_array_length(list), json_object_get_int(at(o, "processes", NULL)));
+        system = json_object_array_get_idx(list, 0);
+        assert_int_equal(json_object_get_int(at(system, "pid", NULL)), 4);
+        assert_string_equal(json_object_get_string(at(system, "name", NULL)), "System");
+        assert_hex(at(system, "cr3", NULL), guest.facts.kcr3);
+        json_object_put(o);
+        tool_result_deinit(&r);
+
+        r = run_probe("--processes", NULL);
+        assert_int_equal(r.exit_code, 0);
+        assert_non_null(strstr(r.out, "       PID       PPID  NAME "));
+        snprintf(line, sizeof line, "\n%10u ", guest.facts.pid);
+        assert_non_null(strstr(r.out, line));
+        tool_result_deinit(&r);
+        r = run_probe(NULL, NULL);
+        assert_null(strstr(r.out, "PPID"));
+        tool_result_deinit(&r);
+}
+
 static void a_given_root_leads_to_the_same_guest(void **state)
 {
         char kcr3[24];
@@ -136,6 +164,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 CASE(a_live_guest_is_found_with_all_its_addresses),
+                CASE(the_processes_are_listed_for_people_and_for_programs),
                 CASE(a_given_root_leads_to_the_same_guest),
                 CASE(a_hanging_producer_is_told_from_a_paused_guest),
                 CASE(a_guest_without_a_producer_says_so),
