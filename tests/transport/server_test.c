@@ -286,6 +286,38 @@ static void running_out_of_descriptors_refuses_instead_of_spinning(void **state)
         relay_remove(&r);
 }
 
+/* Somebody else may take the last descriptor of the system at the wrong moment. */
+static void a_reserve_that_was_lost_is_taken_again(void **state)
+{
+        struct rlimit was, none;
+        struct peer *peer;
+        struct relay r;
+        int first, second;
+
+        (void)state;
+        relay_start(&r);
+        first = dial_and_greet(r.path, 0);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+        none = was;
+        none.rlim_cur = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(server_accept(r.server, test_now_ns(), &peer), -EMFILE);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+        relay_turn(&r);
+        assert_int_equal(server_n_peers(r.server), 1);
+
+        second = dial_and_greet(r.path, 0);
+        none.rlim_cur = (rlim_t)second + 1;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        relay_turn(&r);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+        assert_int_equal(server_n_peers(r.server), 1);
+        assert_int_equal(server_counters(r.server)->refused[VGPU_GOODBYE_INTERNAL], 1);
+        close(first);
+        close(second);
+        relay_remove(&r);
+}
+
 /* A client that reads nothing gets one generation at a time, so it pins one ring, not one per mode change. */
 static void who_does_not_read_is_sent_the_newest_ring_later(void **state)
 {
@@ -452,6 +484,7 @@ int main(void)
                 cmocka_unit_test(a_listening_descriptor_is_taken_only_if_it_is_one),
                 cmocka_unit_test(one_too_many_is_told_so),
                 cmocka_unit_test(running_out_of_descriptors_refuses_instead_of_spinning),
+                cmocka_unit_test(a_reserve_that_was_lost_is_taken_again),
                 cmocka_unit_test(who_does_not_read_is_sent_the_newest_ring_later),
                 cmocka_unit_test(a_full_wake_pipe_blocks_nobody),
                 cmocka_unit_test(the_wake_pipe_ends_with_the_daemon),

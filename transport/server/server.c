@@ -32,6 +32,13 @@ const char *server_reason_text(enum server_reason reason)
         return (unsigned)reason < SERVER_N_REASONS ? text[reason] : "unknown";
 }
 
+/* May fail just when it was needed; there is another try with every connection. */
+static void keep_reserve(struct server *s)
+{
+        if (s->reserve_fd < 0)
+                s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 int server_new(const struct server_config *config, struct server **ret_server,
         struct server_failure *reterr_why)
 {
@@ -46,7 +53,8 @@ int server_new(const struct server_config *config, struct server **ret_server,
                         s->config.hello_timeout_ns = HELLO_TIMEOUT_NS;
                 if (s->config.max_clients_user == 0)
                         s->config.max_clients_user = s->config.max_clients;
-                s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+                s->reserve_fd = -1;
+                keep_reserve(s);
                 err = listener_init(&s->listener, config, &why);
         }
         if (err < 0) {
@@ -110,12 +118,13 @@ static int refuse_for_want_of_fds(struct server *s)
         if (s->reserve_fd < 0)
                 return err;
         close(s->reserve_fd);
+        s->reserve_fd = -1;
         fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
                 err = refuse(s, fd, VGPU_GOODBYE_INTERNAL, "vgpud has no descriptors left.");
         else if (errno == EAGAIN)
                 err = 0; /* accept takes a descriptor before it looks whether anybody waits */
-        s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        keep_reserve(s);
         return err;
 }
 
@@ -154,6 +163,7 @@ int server_accept(struct server *s, uint64_t now_ns, struct peer **ret_peer)
 {
         int fd;
 
+        keep_reserve(s);
         do {
                 fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
