@@ -111,8 +111,12 @@ static void on_connect(uv_poll_t *poll, int status, int events)
                         r = 0;
                 }
         }
-        if (r < 0)
-                journal_log(LOG_ERR, "The listening socket fails: %s", strerror(-r));
+        if (r >= 0)
+                return;
+        /* Who waits there keeps the socket readable: without a rest the loop would do nothing else. */
+        uv_poll_stop(&o->listener);
+        journal_event(EVENT_CLIENT_REFUSED, LOG_ERR, NULL,
+                "A client cannot be accepted: %s; trying again", strerror(-r));
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -122,6 +126,8 @@ static void on_tick(uv_timer_t *timer)
         struct peer *peer;
 
         ring_tick(o->ring, now_ns);
+        if (!uv_is_active((uv_handle_t *)&o->listener))
+                uv_poll_start(&o->listener, UV_READABLE, on_connect);
         while ((peer = server_expire(o->server, now_ns)) != NULL) {
                 struct peer_info info = peer_info(peer);
 
