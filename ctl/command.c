@@ -50,11 +50,12 @@ static const struct command commands[] = {
         },
         {
                 .name = "probe",
-                .arguments = "--ram FILE [--machine M] [--ram-size S] [--kcr3 HEX] "
+                .arguments = "--ram FILE... [--machine M] [--ram-size S] [--kcr3 HEX] "
                              "[--processes] [--json]",
                 .summary = "look for a region in a guest's RAM, without a daemon",
                 .help = "  --ram FILE      the guest's RAM: memory-backend-file's path, or "
-                        "/proc/PID/fd/N of a memfd\n"
+                        "/proc/PID/fd/N of a memfd;\n"
+                        "                  once for each NUMA node's, in their order\n"
                         "  --machine M     q35 (default), pc, microvm or flat\n"
                         "  --ram-size S    bytes, also as 0x..., or with K, M, G (default: the "
                         "file's size)\n"

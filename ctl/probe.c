@@ -32,30 +32,44 @@ static const char *const win32_stage_names[] = {
         [WIN32_STAGE_DONE] = "processes",
 };
 
+static void say_unopened(struct probe_report *report, const struct probe_request *request,
+        const struct vgpu_source_failure *why)
+{
+        const char *path = request->ram[why->file < request->n_ram ? why->file : 0];
+        const char *hint = probe_source_hint(why->reason);
+        char ram[512], want[32], have[32];
+
+        text_escape(ram, sizeof ram, path, strlen(path));
+        if (why->reason == VGPU_SOURCE_TOO_SHORT)
+                probe_failed(report, "source", hint, "'%s': %s: %s wanted, %s there", ram,
+                        vgpu_source_reason_text(why->reason),
+                        text_bytes(want, sizeof want, why->want),
+                        text_bytes(have, sizeof have, why->have));
+        else
+                probe_failed(report, "source", hint, "'%s': %s%s%s", ram,
+                        vgpu_source_reason_text(why->reason), why->error ? ": " : "",
+                        why->error ? strerror(why->error) : "");
+}
+
 static vgpu_source *open_source(struct probe_report *report, const struct probe_request *request)
 {
         struct vgpu_source_failure why = { 0 };
-        vgpu_source *source =
-                vgpu_source_open(request->ram, request->machine, request->ram_size, &why);
-        char ram[512], bytes[32], want[32], have[32];
+        vgpu_source *source;
+        char ram[512], bytes[32];
         size_t n_pieces;
 
-        text_escape(ram, sizeof ram, request->ram, strlen(request->ram));
-        if (source) {
-                vgpu_source_pieces(source, &n_pieces);
-                probe_ok(report, "source", "%s, %s as %s in %zu piece%s", ram,
-                        text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)),
-                        vgpu_machine_name(request->machine), n_pieces, n_pieces == 1 ? "" : "s");
-        } else if (why.reason == VGPU_SOURCE_TOO_SHORT) {
-                probe_failed(report, "source", probe_source_hint(why.reason),
-                        "'%s': %s: %s wanted, %s there", ram, vgpu_source_reason_text(why.reason),
-                        text_bytes(want, sizeof want, why.want),
-                        text_bytes(have, sizeof have, why.have));
-        } else {
-                probe_failed(report, "source", probe_source_hint(why.reason), "'%s': %s%s%s", ram,
-                        vgpu_source_reason_text(why.reason), why.error ? ": " : "",
-                        why.error ? strerror(why.error) : "");
+        source = vgpu_source_open_files(
+                request->ram, request->n_ram, request->machine, request->ram_size, &why);
+        if (!source) {
+                say_unopened(report, request, &why);
+                return NULL;
         }
+        text_escape(ram, sizeof ram, request->ram[0], strlen(request->ram[0]));
+        vgpu_source_pieces(source, &n_pieces);
+        probe_ok(report, "source", "%s%s, %s as %s in %zu piece%s", ram,
+                request->n_ram > 1 ? " and others" : "",
+                text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)),
+                vgpu_machine_name(request->machine), n_pieces, n_pieces == 1 ? "" : "s");
         return source;
 }
 
@@ -78,11 +92,14 @@ static const char *failure_detail(const struct win32_failure *why, char *buf, si
 }
 
 /* RAM that nobody has written to is no running machine's. */
-static bool never_written(const char *path)
+static bool never_written(const struct probe_request *request)
 {
         struct stat st;
 
-        return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_blocks == 0;
+        for (size_t i = 0; i < request->n_ram; i++)
+                if (stat(request->ram[i], &st) < 0 || st.st_blocks > 0)
+                        return false;
+        return true;
 }
 
 static vmie_win32 *open_kernel(
@@ -95,13 +112,13 @@ static vmie_win32 *open_kernel(
         progress_stage(&report->progress, "kernel");
         v = vmie_win32_open(m, request->kcr3, &why);
         if (v) {
-                probe_kernel(report, vmie_win32_info(v));
+                probe_kernel(report, vmie_win32_info(v), request->kcr3 != 0, m->levels);
                 return v;
         }
         /* What came before the failing stage held, though its findings are gone with the context. */
         for (unsigned s = WIN32_STAGE_KCR3; s < why.stage && s < WIN32_STAGE_PROCESSES; s++)
                 probe_ok(report, win32_stage_names[s], "found");
-        if (why.stage == WIN32_STAGE_KCR3 && !request->kcr3 && never_written(request->ram))
+        if (why.stage == WIN32_STAGE_KCR3 && !request->kcr3 && never_written(request))
                 probe_failed(report, win32_stage_names[why.stage],
                         "start the VM, with share=on on its memory backend, then probe again",
                         "not one page of the file was ever written");
@@ -298,7 +315,10 @@ static int parse(int argc, char **argv, struct probe_request *ret, bool *ret_jso
         while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
                 switch (c) {
                 case RAM:
-                        ret->ram = optarg;
+                        if (ret->n_ram == VGPU_SOURCE_FILES_MAX)
+                                return ctl_usage(
+                                        argv[0], "more than %d files", VGPU_SOURCE_FILES_MAX);
+                        ret->ram[ret->n_ram++] = optarg;
                         break;
                 case MACHINE:
                         if (vgpu_machine_from_name(optarg, &ret->machine) < 0)
@@ -329,7 +349,7 @@ static int parse(int argc, char **argv, struct probe_request *ret, bool *ret_jso
         }
         if (optind < argc)
                 return ctl_usage(argv[0], "what is '%s'?", argv[optind]);
-        if (!ret->ram)
+        if (ret->n_ram == 0)
                 return ctl_usage(argv[0], "--ram FILE is missing");
         return 0;
 }

@@ -17,9 +17,10 @@
 #include "vgpu_source.h"
 
 struct probe_request {
-        const char *ram;
+        const char *ram[VGPU_SOURCE_FILES_MAX]; /* in the order of the guest's NUMA nodes */
+        size_t n_ram;
         enum vgpu_machine machine;
-        uint64_t ram_size; /* 0: the file's size */
+        uint64_t ram_size; /* 0: the files' sizes */
         uint64_t kcr3;     /* 0: find it */
         bool list;         /* report every process */
 };
@@ -58,7 +59,13 @@ void probe_failed(struct probe_report *report, const char *stage, const char *hi
 /* Why the probe ended without a live region; NULL when it did not. Lives as long as @report. */
 const char *probe_reason(const struct probe_report *report);
 
-void probe_kernel(struct probe_report *report, const struct win32_info *info);
+/**
+ * probe_kernel() - root, kernel and offsets held
+ * @given:  the root was
+ * @levels: of page tables, 4 or 5
+ */
+void probe_kernel(
+        struct probe_report *report, const struct win32_info *info, bool given, unsigned levels);
 
 /**
  * probe_processes() - the process list held

@@ -21,6 +21,11 @@ const char *probe_source_hint(enum vgpu_source_reason reason)
                 return "without --ram-size, or with the size the VM really has";
         case VGPU_SOURCE_BAD_SIZE:
                 return "--ram-size with a multiple of 4K";
+        case VGPU_SOURCE_IMAGE_BROKEN:
+                return "to take the image again; it may have been cut short";
+        case VGPU_SOURCE_IMAGE_KIND:
+                return "an image of all of memory: a raw one, QEMU's dump-guest-memory, or a "
+                       "complete Windows dump";
         default:
                 return "another file, or mend what the reason names";
         }

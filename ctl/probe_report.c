@@ -113,14 +113,19 @@ const char *probe_reason(const struct probe_report *report)
         return json_object_get_string(json_object_object_get(last, "reason"));
 }
 
-void probe_kernel(struct probe_report *report, const struct win32_info *info)
+void probe_kernel(
+        struct probe_report *report, const struct win32_info *info, bool given, unsigned levels)
 {
+        const char *five = levels == 5 ? ", five levels of page tables" : "";
         json_object *o = json_object_new_object();
         char bytes[32];
 
         json_object_object_add(o, "kcr3", hex(info->kcr3));
         json_object_object_add(o, "kcr3_from",
-                json_object_new_string(info->kcr3_from_stub ? "low stub" : "command line"));
+                json_object_new_string(given                  ? "command line"
+                                       : info->kcr3_from_stub ? "low stub"
+                                                              : "self reference"));
+        json_object_object_add(o, "levels", json_object_new_int((int)levels));
         json_object_object_add(o, "base", hex(info->kernel_base));
         json_object_object_add(o, "bytes", json_object_new_uint64(info->kernel_bytes));
         json_object_object_add(o, "build", json_object_new_int64(info->build));
@@ -129,11 +134,14 @@ void probe_kernel(struct probe_report *report, const struct win32_info *info)
         json_object_object_add(o, "boot_id", json_object_new_int64(info->boot_id));
         json_object_object_add(report->result, "kernel", o);
 
-        if (info->kcr3_from_stub)
-                probe_ok(report, "kcr3", "0x%" PRIx64 ", by the start block at 0x%" PRIx64,
-                        info->kcr3, info->stub_gpa);
+        if (given)
+                probe_ok(report, "kcr3", "0x%" PRIx64 ", as given%s", info->kcr3, five);
+        else if (info->kcr3_from_stub)
+                probe_ok(report, "kcr3", "0x%" PRIx64 ", by the start block at 0x%" PRIx64 "%s",
+                        info->kcr3, info->stub_gpa, five);
         else
-                probe_ok(report, "kcr3", "0x%" PRIx64 ", as given", info->kcr3);
+                probe_ok(report, "kcr3", "0x%" PRIx64 ", by its reference to itself%s", info->kcr3,
+                        five);
         probe_ok(report, "kernel", "0x%" PRIx64 ", build %" PRIu32 ", %s", info->kernel_base,
                 info->build, text_bytes(bytes, sizeof bytes, info->kernel_bytes));
         probe_ok(report, "offsets", "%s",
