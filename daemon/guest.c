@@ -1,4 +1,4 @@
-/* guest.c - events in, actions out: see guest.h. How each thing is looked for is in guest_search.c and guest_pulse.c. */
+/* guest.c - events in, actions out: see guest.h. Where events come from is in guest_ram.c, _search.c, _pulse.c and _vm.c. */
 #include "guest.h"
 
 #include <errno.h>
@@ -145,10 +145,12 @@ static void on_watch(uv_fs_event_t *watch, const char *name, int events, int sta
 
 static void watch_for_ram(struct guest *g)
 {
-        char folder[sizeof(g->config->guest.ram)];
+        const char *list = g->config->guest.ram;
+        char folder[CONFIG_TEXT_MAX];
         char *slash;
 
-        memcpy(folder, g->config->guest.ram, sizeof(folder));
+        if (config_ram_is_auto(g->config) || !config_next_path(&list, folder))
+                return;
         slash = strrchr(folder, '/');
         slash[slash == folder] = '\0';
         /* /proc and missing folders cannot be watched: the back-off is the net. */
@@ -261,7 +263,10 @@ int guest_init(
                 .state = GUEST_ABSENT,
                 .since_ns = uv_hrtime(),
                 .backoff_ms = GUEST_BACKOFF_FIRST_MS,
+                .has_monitor = config->guest.qmp[0] != '\0',
+                .has_process = config->guest.pidfile[0] != '\0',
         };
+        memcpy(g->ram_name, config->guest.ram, sizeof(g->ram_name));
         stream_init(&g->stream, outlet, config->ring.staging);
         g->look_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         if (g->look_fd < 0)
@@ -273,8 +278,11 @@ int guest_init(
                 return r;
         }
         r = init_handles(g);
+        if (r == 0)
+                r = guest_vm_init(g);
         watch_for_ram(g);
-        uv_timer_start(&g->retry, guest_on_retry, 0, 0);
+        if (r == 0)
+                r = uv_timer_start(&g->retry, guest_on_retry, 0, 0);
         guest_tell(g);
         return r;
 }
@@ -287,6 +295,7 @@ void guest_stop(struct guest *g)
         uv_close((uv_handle_t *)&g->confirm, NULL);
         uv_close((uv_handle_t *)&g->pulse, NULL);
         uv_close((uv_handle_t *)&g->watch, NULL);
+        guest_vm_stop(g);
 }
 
 void guest_deinit(struct guest *g)

@@ -13,9 +13,11 @@
 #include "epoch.h"
 #include "guest_clock.h"
 #include "guest_state.h"
+#include "monitor.h"
 #include "outlet.h"
 #include "scan.h"
 #include "stream.h"
+#include "vm_process.h"
 
 struct guest {
         uv_loop_t *loop;
@@ -27,12 +29,24 @@ struct guest {
         char reason[256];  /* why it is not streaming; "" when it is */
         char logged[256];  /* the last reason that got a line of its own */
 
+        /* QEMU, as far as the configuration says where it is */
+        bool has_monitor, has_process;
+        struct monitor monitor;
+        struct vm_process process;
+
         struct ram *ram;
+        char ram_name[CONFIG_TEXT_MAX]; /* what is opened, or looked for */
+        bool layout_by_qemu;
         struct epoch *epoch;
         uint64_t n_epochs;
         vmie_mem mem; /* the epoch's RAM through the map; the loop's own */
         vgpup_region *region;
         uint64_t n_bindings;
+
+        /* QEMU reset the machine under this kernel: until it is written over, it is there and dead */
+        bool has_relic;
+        struct win32_info relic;
+        uint64_t relic_clock;
 
         /* found, on its way to being taken */
         struct epoch *next_epoch;

@@ -8,6 +8,13 @@ void guest_clock_reset(struct guest_clock *c)
         memset(c, 0, sizeof(*c));
 }
 
+void guest_clock_resume(struct guest_clock *c, uint64_t host_ns)
+{
+        c->moved = false;
+        c->moved_ns = host_ns;
+        c->ahead_ns = (int64_t)(c->guest_ns - host_ns);
+}
+
 enum guest_clock_verdict guest_clock_update(
         struct guest_clock *c, uint64_t guest_ns, uint64_t host_ns)
 {

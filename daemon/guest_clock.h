@@ -38,6 +38,9 @@ struct guest_clock {
 /* Forget: a new epoch begins. */
 void guest_clock_reset(struct guest_clock *c);
 
+/* It was not looked at while the machine stood: it may be any time behind now, but not before its last reading. */
+void guest_clock_resume(struct guest_clock *c, uint64_t host_ns);
+
 /**
  * guest_clock_update() - take in one reading
  * @guest_ns: InterruptTime in nanoseconds

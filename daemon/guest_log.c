@@ -69,13 +69,14 @@ static void log_ram(struct guest *g, enum guest_event event)
 {
         if (event == GUEST_EV_RAM_APPEARED)
                 journal_event(EVENT_RAM_APPEARED, LOG_INFO,
-                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_RAM", g->config->guest.ram)),
-                        "Guest RAM at %s: %llu MiB as %s", g->config->guest.ram,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_RAM", g->ram_name)),
+                        "Guest RAM at %s: %llu MiB as %s", g->ram_name,
                         (unsigned long long)(vgpu_source_ram_size(g->ram->source) >> 20),
-                        vgpu_machine_name(g->config->guest.machine));
+                        g->layout_by_qemu ? "QEMU says"
+                                          : vgpu_machine_name(g->config->guest.machine));
         else if (is_news(g))
                 journal_event(EVENT_RAM_GONE, LOG_WARNING,
-                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_RAM", g->config->guest.ram)),
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_RAM", g->ram_name)),
                         "No guest RAM: %s; waiting for it", g->reason);
 }
 
@@ -96,6 +97,7 @@ void guest_log_event(struct guest *g, enum guest_event event, enum guest_state n
                 log_stalled(g);
                 break;
         case GUEST_EV_CLOCK_STOPPED:
+        case GUEST_EV_HALTED:
                 if (next == GUEST_STALLED)
                         log_stalled(g);
                 break;

@@ -1,4 +1,4 @@
-/* guest_private.h - between guest.c (the machine), guest_search.c (finding things) and guest_pulse.c (watching them) */
+/* guest_private.h - between guest.c (the machine) and its parts */
 #ifndef VGPUD_GUEST_PRIVATE_H
 #define VGPUD_GUEST_PRIVATE_H
 
@@ -12,8 +12,20 @@
 /* guest.c */
 void guest_tell(struct guest *g);
 
-/* guest_search.c */
+/* guest_ram.c: which files are RAM, and where */
 void guest_open_ram(struct guest *g);
+
+/* guest_vm.c: what QEMU and its process say */
+int guest_vm_init(struct guest *g);
+void guest_vm_stop(struct guest *g);
+/* May guest memory be read now? */
+bool guest_may_read(const struct guest *g);
+/* And has QEMU said nothing since that we have not taken in? Takes a struct guest. */
+bool guest_is_quiet(void *guest);
+/* Is the machine known to be off, with its clock standing? Then the reason is set. */
+bool guest_is_off(struct guest *g);
+
+/* guest_search.c */
 void guest_scan(struct guest *g, enum scan_kind kind);
 /* Drops what is being looked for and what was found but not taken by this event. */
 void guest_cancel_scan(struct guest *g);

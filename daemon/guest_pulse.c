@@ -14,7 +14,7 @@ static bool ram_lost(struct guest *g)
 {
         if (vgpu_source_check(g->ram->source) == 0)
                 return false;
-        guest_set_reason(g, "%s was removed, replaced or truncated", g->config->guest.ram);
+        guest_set_reason(g, "%s was removed, replaced or truncated", g->ram_name);
         return true;
 }
 
@@ -52,15 +52,21 @@ void guest_on_look(uv_poll_t *poll, int status, int events)
                 .source = g->ram->source,
                 .epoch = g->epoch->number,
                 .producer_pid = guest_producer(g)->proc.pid,
+                .may_publish = guest_is_quiet,
+                .ctx = g,
         };
-        enum pacer_saw saw;
+        enum pacer_saw saw = PACER_SAW_NOTHING;
         uint64_t expired;
+        int r = 0;
 
         (void)status;
         (void)events;
         if (read(g->look_fd, &expired, sizeof(expired)) != sizeof(expired))
                 return;
-        if (stream_look(&g->stream, &view, &saw) < 0)
+        /* What lies unread from QEMU is the loop's next turn; this look comes after it. */
+        if (guest_is_quiet(g))
+                r = stream_look(&g->stream, &view, &saw);
+        if (r < 0)
                 read_failed(g);
         else
                 guest_look_at(g, pacer_next(&g->pacer, saw, uv_hrtime()));
@@ -124,7 +130,8 @@ static void judge_heartbeat(struct guest *g, const vgpup_status *status, uint64_
                 if (ticked && g->verdict != GUEST_CLOCK_STANDING)
                         guest_post(g, GUEST_EV_HEARTBEAT_RETURNED);
         } else if (g->verdict == GUEST_CLOCK_STANDING) {
-                guest_set_reason(g, "The guest's clock stands still: the machine is paused or off");
+                guest_set_reason(g, "The guest's clock stands still: the machine is paused%s",
+                        g->has_process ? "" : " or off");
                 guest_post(g, GUEST_EV_CLOCK_STOPPED);
         } else if (g->verdict == GUEST_CLOCK_RUNNING &&
                    now_ns - g->heartbeat_ns > HEARTBEAT_LOST_NS) {
@@ -183,6 +190,10 @@ void guest_on_pulse(uv_timer_t *timer)
                 guest_post(g, GUEST_EV_RAM_GONE);
                 return;
         }
-        if (g->epoch && pulse_of_epoch(g, now_ns) && g->region)
+        if (!guest_may_read(g) || !g->epoch || !pulse_of_epoch(g, now_ns))
+                return;
+        if (g->verdict == GUEST_CLOCK_STANDING && guest_is_off(g))
+                guest_post(g, GUEST_EV_RAM_GONE);
+        else if (g->region)
                 pulse_of_producer(g, now_ns);
 }

@@ -1,40 +1,9 @@
-/* guest_search.c - finding RAM, a kernel, a live region: what sends scans out and makes events of what they bring */
+/* guest_search.c - finding a kernel, a live region: what sends scans out and makes events of what they bring */
 #include <errno.h>
 #include <string.h>
 
 #include "guest_private.h"
 #include "systemd/journal.h"
-
-/* ---- RAM ----------------------------------------------------------------------------------------------------------- */
-
-static void explain_source(struct guest *g, const struct vgpu_source_failure *why)
-{
-        if (why->want)
-                guest_set_reason(g, "%s: %s (%llu bytes, %llu wanted)", g->config->guest.ram,
-                        vgpu_source_reason_text(why->reason), (unsigned long long)why->have,
-                        (unsigned long long)why->want);
-        else if (why->reason == VGPU_SOURCE_MAP_FAILED || why->reason == VGPU_SOURCE_OPEN_FAILED)
-                guest_set_reason(g, "%s: %s (%s)", g->config->guest.ram,
-                        vgpu_source_reason_text(why->reason), strerror(why->error));
-        else
-                guest_set_reason(
-                        g, "%s: %s", g->config->guest.ram, vgpu_source_reason_text(why->reason));
-}
-
-void guest_open_ram(struct guest *g)
-{
-        const struct vgpu_config *config = g->config;
-        struct vgpu_source_failure why;
-        vgpu_source *source;
-
-        source = vgpu_source_open(
-                config->guest.ram, config->guest.machine, config->guest.ram_size, &why);
-        if (source)
-                g->ram = ram_new(source);
-        else
-                explain_source(g, &why);
-        guest_post(g, g->ram ? GUEST_EV_RAM_APPEARED : GUEST_EV_RAM_GONE);
-}
 
 /* ---- scans --------------------------------------------------------------------------------------------------------- */
 
@@ -80,16 +49,43 @@ static void take_candidates(struct guest *g, const struct scan *scan)
 static void explain_attach(struct guest *g, const struct win32_failure *why)
 {
         /* Past the first stage something Windows-like was there, and the layout is the likeliest thing to be wrong. */
-        const char *hint =
-                why->stage > WIN32_STAGE_KCR3 ? "; check [guest] machine and ram_size" : "";
+        bool guessed = why->stage > WIN32_STAGE_KCR3 && !g->layout_by_qemu;
+        const char *hint = guessed ? "; check [guest] machine and ram_size" : "";
 
         guest_set_reason(g, "No Windows kernel found: %s%s%s%s%s", win32_reason_text(why->reason),
                 why->detail[0] ? " (" : "", why->detail, why->detail[0] ? ")" : "", hint);
 }
 
+/*
+ * What is found after a reset may be what was there before: it is believed once its clock was seen to move, as it is when
+ * the guest boots to the very same places.
+ */
+static bool is_relic(struct guest *g, struct epoch *epoch)
+{
+        const struct win32_info *info = vmie_win32_info(epoch->v);
+        uint64_t before = g->relic_clock;
+        struct win32_clock clock;
+
+        if (!g->has_relic || info->kcr3 != g->relic.kcr3 ||
+                info->kernel_base != g->relic.kernel_base ||
+                info->system_eprocess != g->relic.system_eprocess ||
+                info->boot_id != g->relic.boot_id)
+                return false;
+        if (win32_read_clock(&epoch->mem, &clock) != 1)
+                return true;
+        g->relic_clock = clock.interrupt_time;
+        return before == 0 || before == clock.interrupt_time;
+}
+
 static void attach_returned(struct guest *g, struct scan *scan)
 {
+        if (scan->opened && is_relic(g, scan->opened)) {
+                guest_set_reason(g, "The guest was reset and has not booted yet");
+                guest_post(g, GUEST_EV_ATTACH_FAILED);
+                return;
+        }
         if (scan->opened) {
+                g->has_relic = false;
                 g->next_epoch = scan->opened;
                 scan->opened = NULL;
                 guest_post(g, GUEST_EV_ATTACHED);
@@ -154,6 +150,10 @@ void guest_on_retry(uv_timer_t *timer)
 {
         struct guest *g = timer->data;
 
+        if (g->state != GUEST_ABSENT && !guest_may_read(g)) {
+                uv_timer_start(timer, guest_on_retry, GUEST_BACKOFF_MOST_MS, 0);
+                return;
+        }
         /* A guest whose clock stands is paused, or it was reset and lives in other pages now. */
         if (g->state == GUEST_SEARCHING && g->verdict == GUEST_CLOCK_STANDING)
                 guest_post(g, GUEST_EV_CLOCK_STOPPED);

@@ -41,6 +41,10 @@
                         GUEST_DO_CANCEL_SCAN | GUEST_DO_TAKE_REGION | GUEST_DO_RESET_BACKOFF |     \
                                 GUEST_DO_LOOK                                                      \
         }
+#define TO_WAIT_IN(state_)                                                                         \
+        {                                                                                          \
+                true, state_, GUEST_DO_CANCEL_SCAN | GUEST_DO_RESET_BACKOFF | GUEST_DO_RETRY       \
+        }
 #define TO_STALLED                                                                                 \
         {                                                                                          \
                 true, GUEST_STALLED,                                                               \
@@ -66,6 +70,9 @@ static const struct row table[GUEST_N_STATES][GUEST_N_EVENTS] = {
                         GUEST_DO_TAKE_CONTEXT | GUEST_DO_RESET_BACKOFF | GUEST_DO_DISCOVER },
                 [GUEST_EV_ATTACH_FAILED]      = { true, GUEST_ATTACHING, GUEST_DO_RETRY },
                 [GUEST_EV_RETRY]              = { true, GUEST_ATTACHING, GUEST_DO_ATTACH },
+                [GUEST_EV_EPOCH_ENDED]        = { true, GUEST_ATTACHING,
+                        GUEST_DO_CANCEL_SCAN | GUEST_DO_RESET_BACKOFF | GUEST_DO_ATTACH },
+                [GUEST_EV_HALTED]             = TO_WAIT_IN(GUEST_ATTACHING),
                 [GUEST_EV_RAM_GONE]           = TO_ABSENT,
                 [GUEST_EV_STOP]               = TO_STOPPING,
         },
@@ -74,6 +81,7 @@ static const struct row table[GUEST_N_STATES][GUEST_N_EVENTS] = {
                 [GUEST_EV_NO_CANDIDATES]      = { true, GUEST_SEARCHING, GUEST_DO_RETRY },
                 [GUEST_EV_RETRY]              = { true, GUEST_SEARCHING, GUEST_DO_DISCOVER },
                 [GUEST_EV_CLOCK_STOPPED]      = { true, GUEST_SEARCHING, GUEST_DO_LOOK_AROUND },
+                [GUEST_EV_HALTED]             = TO_WAIT_IN(GUEST_SEARCHING),
                 [GUEST_EV_ATTACHED]           = TO_NEW_KERNEL,
                 [GUEST_EV_EPOCH_ENDED]        = TO_NEW_EPOCH,
                 [GUEST_EV_RAM_GONE]           = TO_ABSENT,
@@ -83,6 +91,7 @@ static const struct row table[GUEST_N_STATES][GUEST_N_EVENTS] = {
                 [GUEST_EV_CONFIRMED]          = TO_STREAMING,
                 [GUEST_EV_NOT_CONFIRMED]      = { true, GUEST_SEARCHING, GUEST_DO_RETRY },
                 [GUEST_EV_READ_FAILED]        = { true, GUEST_SEARCHING, GUEST_DO_DISCOVER },
+                [GUEST_EV_HALTED]             = TO_WAIT_IN(GUEST_SEARCHING),
                 [GUEST_EV_EPOCH_ENDED]        = TO_NEW_EPOCH,
                 [GUEST_EV_RAM_GONE]           = TO_ABSENT,
                 [GUEST_EV_STOP]               = TO_STOPPING,
@@ -90,6 +99,7 @@ static const struct row table[GUEST_N_STATES][GUEST_N_EVENTS] = {
         [GUEST_STREAMING] = {
                 [GUEST_EV_HEARTBEAT_LOST]     = TO_STALLED,
                 [GUEST_EV_CLOCK_STOPPED]      = TO_STALLED,
+                [GUEST_EV_HALTED]             = TO_STALLED,
                 [GUEST_EV_RUN_EPOCH]          = { true, GUEST_STREAMING, GUEST_DO_REPORT_RUN },
                 [GUEST_EV_READ_FAILED]        = TO_SEARCHING,
                 [GUEST_EV_EPOCH_ENDED]        = TO_NEW_EPOCH,
@@ -105,6 +115,7 @@ static const struct row table[GUEST_N_STATES][GUEST_N_EVENTS] = {
                 [GUEST_EV_NOT_CONFIRMED]      = { true, GUEST_STALLED, GUEST_DO_RETRY },
                 [GUEST_EV_CONFIRMED]          = TO_STREAMING,
                 [GUEST_EV_RUN_EPOCH]          = { true, GUEST_STALLED, GUEST_DO_REPORT_RUN },
+                [GUEST_EV_HALTED]             = TO_WAIT_IN(GUEST_STALLED),
                 [GUEST_EV_ATTACHED]           = TO_NEW_KERNEL,
                 [GUEST_EV_READ_FAILED]        = TO_SEARCHING,
                 [GUEST_EV_EPOCH_ENDED]        = TO_NEW_EPOCH,
@@ -159,6 +170,7 @@ const char *guest_event_name(enum guest_event event)
                 [GUEST_EV_HEARTBEAT_RETURNED] = "heartbeat-returned",
                 [GUEST_EV_RUN_EPOCH] = "run-epoch",
                 [GUEST_EV_EPOCH_ENDED] = "epoch-ended",
+                [GUEST_EV_HALTED] = "halted",
                 [GUEST_EV_RETRY] = "retry",
                 [GUEST_EV_STOP] = "stop",
         };

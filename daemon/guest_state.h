@@ -36,8 +36,9 @@ enum guest_event {
         GUEST_EV_HEARTBEAT_RETURNED, /* the bound producer ticks again */
         GUEST_EV_RUN_EPOCH,          /* the producer began another run in the same process */
         GUEST_EV_EPOCH_ENDED,        /* anchors or clock say this is not the kernel we opened */
-        GUEST_EV_RETRY,              /* the back-off ran out */
-        GUEST_EV_STOP,               /* asked to end */
+        GUEST_EV_HALTED, /* QEMU says that the machine does not run: nothing is to be read until it says so */
+        GUEST_EV_RETRY, /* the back-off ran out */
+        GUEST_EV_STOP,  /* asked to end */
         GUEST_N_EVENTS,
 };
 

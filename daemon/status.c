@@ -91,6 +91,7 @@ static struct json_object *skips_json(const struct stream_counters *c)
         add_u64(o, "too_big", c->too_big);
         add_u64(o, "malformed", c->malformed);
         add_u64(o, "late", c->late);
+        add_u64(o, "overtaken", c->overtaken);
         return o;
 }
 
@@ -112,7 +113,7 @@ static void add_guest(struct json_object *o, struct guest *g)
         add_text(o, "state", guest_state_name(g->state));
         add_u64(o, "since_ms", ms_since(g->since_ns));
         add_text(o, "reason", g->reason[0] ? g->reason : NULL);
-        add_text(o, "ram", g->config->guest.ram);
+        add_text(o, "ram", g->ram_name);
         add_u64(o, "epoch", g->n_epochs);
         add_u64(o, "run_epoch", producer ? g->run_epoch : 0);
         json_object_object_add(o, "kernel", kernel_json(g));

@@ -200,6 +200,11 @@ static int take(struct stream *s, const struct stream_view *view, struct pass *p
                 s->counters.late++;
                 r = 0;
         }
+        /* Last, for RAM may have been rewritten from outside the guest, and every check above be of what is there now. */
+        if (r == 1 && !view->may_publish(view->ctx)) {
+                s->counters.overtaken++;
+                r = 0;
+        }
         return r;
 }
 

@@ -20,8 +20,8 @@
 #define STREAM_LATE_NS UINT64_C(50000000)
 
 struct stream_counters {
-        uint64_t frames;                                   /* published */
-        uint64_t busy, remapped, too_big, malformed, late; /* skipped */
+        uint64_t frames;                                              /* published */
+        uint64_t busy, remapped, too_big, malformed, late, overtaken; /* skipped */
         uint64_t torn_retries;
 };
 
@@ -46,6 +46,10 @@ struct stream_view {
         vgpu_source *source;
         uint64_t epoch;
         uint32_t producer_pid;
+
+        /* Asked when a frame is copied and checked: false throws it away, because something came in that may end it all. */
+        bool (*may_publish)(void *ctx);
+        void *ctx;
 };
 
 void stream_init(struct stream *s, struct outlet *outlet, bool staging);

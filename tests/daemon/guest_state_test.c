@@ -140,6 +140,23 @@ static void an_ended_epoch_leads_to_attaching_from_wherever_one_is_open(void **s
         }
 }
 
+static void a_halted_machine_is_not_read_in_any_state(void **state)
+{
+        const unsigned reads = GUEST_DO_ATTACH | GUEST_DO_DISCOVER | GUEST_DO_LOOK_AROUND |
+                               GUEST_DO_WAIT_HEARTBEAT | GUEST_DO_LOOK;
+
+        (void)state;
+        for (int s = 0; s < GUEST_STOPPING; s++) {
+                struct guest_step step = guest_next(s, GUEST_EV_HALTED);
+
+                assert_false(step.actions & reads);
+                assert_int_not_equal(step.state, GUEST_CONFIRMING);
+                assert_int_not_equal(step.state, GUEST_STREAMING);
+                if (held[s].ram && s != GUEST_STREAMING)
+                        assert_true(step.actions & GUEST_DO_CANCEL_SCAN);
+        }
+}
+
 static void every_state_but_the_last_waits_for_something(void **state)
 {
         /* Each way of coming into a state that has no timer of its own sends out or arms what will lead on. */
@@ -206,6 +223,12 @@ static const struct story stories[] = {
                         { GUEST_EV_CLOCK_STOPPED, GUEST_STALLED },
                         { GUEST_EV_RETRY, GUEST_STALLED }, { GUEST_EV_ATTACHED, GUEST_SEARCHING },
                         END } },
+        { "a machine that QEMU pauses and resets",
+                { { GUEST_EV_RAM_APPEARED, GUEST_ATTACHING }, { GUEST_EV_HALTED, GUEST_ATTACHING },
+                        { GUEST_EV_RETRY, GUEST_ATTACHING }, { GUEST_EV_ATTACHED, GUEST_SEARCHING },
+                        { GUEST_EV_HALTED, GUEST_SEARCHING },
+                        { GUEST_EV_EPOCH_ENDED, GUEST_ATTACHING },
+                        { GUEST_EV_EPOCH_ENDED, GUEST_ATTACHING }, END } },
         { "a silent producer beside one that lives",
                 { { GUEST_EV_RAM_APPEARED, GUEST_ATTACHING },
                         { GUEST_EV_ATTACHED, GUEST_SEARCHING },
@@ -259,6 +282,7 @@ int main(void)
                 cmocka_unit_test(a_stop_ends_every_state_and_closes_the_ring),
                 cmocka_unit_test(lost_ram_leads_to_absent_from_wherever_ram_is_held),
                 cmocka_unit_test(an_ended_epoch_leads_to_attaching_from_wherever_one_is_open),
+                cmocka_unit_test(a_halted_machine_is_not_read_in_any_state),
                 cmocka_unit_test(every_state_but_the_last_waits_for_something),
                 cmocka_unit_test(each_outage_reads_as_its_story),
                 cmocka_unit_test(every_state_and_event_has_a_name_of_its_own),

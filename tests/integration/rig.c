@@ -10,6 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "vgpu_protocol.h"
+
 #define MAX_WORDS 32
 
 /* ---- parts --------------------------------------------------------------------------------------------------------- */

@@ -111,11 +111,19 @@ static int classify(const char *line)
 
 int vm_proc_qmp(struct vm_proc *vm, const char *command)
 {
+        char request[128];
+
+        snprintf(request, sizeof(request), "{\"execute\": \"%s\"}", command);
+        return vm_proc_qmp_text(vm, request);
+}
+
+int vm_proc_qmp_text(struct vm_proc *vm, const char *request)
+{
         int64_t deadline_ms = now_ms() + VM_PROC_TIMEOUT_MS;
         char line[sizeof(vm->qmp_buffer)];
         int len, r;
 
-        len = snprintf(line, sizeof(line), "{\"execute\": \"%s\"}\n", command);
+        len = snprintf(line, sizeof(line), "%s\n", request);
         if (send(vm->qmp_fd, line, (size_t)len, MSG_NOSIGNAL) != len)
                 return -errno;
         do {
@@ -134,6 +142,9 @@ static size_t build_arguments(const char **argv, const struct vm_proc_options *o
         } options[] = {
                 { "--file", o->file },
                 { "--ram", o->ram },
+                { "--machine", o->machine },
+                { "--numa", o->numa },
+                { "--pidfile", o->pidfile },
                 { "--mode", o->mode },
                 { "--format", o->format },
                 { "--pages", o->pages },
@@ -143,6 +154,7 @@ static size_t build_arguments(const char **argv, const struct vm_proc_options *o
                 { "--kernel", VGPU_VM_KERNEL },
                 { "--serial", "fd:3" },
                 { "--qmp", "fd:4" },
+                { "--qmp", o->monitor },
         };
         size_t n = 0;
 
@@ -201,8 +213,8 @@ static int read_announcement(struct vm_proc *vm, int fd)
 
         if (r < 0)
                 return r;
-        if (sscanf(line, "vm pid=%d ram=%4095s machine=q35 ram_size=0x%" SCNx64, &vm->qemu_pid,
-                    vm->ram_path, &vm->ram_size) != 3)
+        if (sscanf(line, "vm pid=%d ram=%4095s machine=%15s ram_size=0x%" SCNx64, &vm->qemu_pid,
+                    vm->ram_path, vm->machine, &vm->ram_size) != 4)
                 return -EPROTO;
         return 0;
 }

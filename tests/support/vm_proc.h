@@ -20,6 +20,10 @@
 struct vm_proc_options {
         const char *file; /* RAM in this file; NULL: in a memfd */
         const char *ram;  /* size, as "4G" */
+        const char *machine;
+        const char *numa;    /* RAM of the first of two nodes */
+        const char *monitor; /* path of a second QMP socket, for the daemon */
+        const char *pidfile;
         const char *mode;
         const char *format;
         const char *pages;
@@ -30,9 +34,10 @@ struct vm_proc_options {
 };
 
 struct vm_proc {
-        pid_t pid;      /* of script/vm, our child; 0: none */
-        pid_t qemu_pid; /* its child */
-        char ram_path[PATH_MAX];
+        pid_t pid;               /* of script/vm, our child; 0: none */
+        pid_t qemu_pid;          /* its child */
+        char ram_path[PATH_MAX]; /* of several backends all, with commas between them */
+        char machine[16];
         uint64_t ram_size;
         int serial_fd; /* the guest's COM1, connected; the caller's: for guest_proc_attach() */
         int qmp_fd;    /* negotiated; owned */
@@ -64,6 +69,9 @@ int vm_proc_start(struct vm_proc *ret_vm, const struct vm_proc_options *options)
  * Return: 0, -EREMOTEIO when QEMU refused it, or another -errno.
  */
 int vm_proc_qmp(struct vm_proc *vm, const char *command);
+
+/* The same with a whole request, for those with arguments. */
+int vm_proc_qmp_text(struct vm_proc *vm, const char *request);
 
 /** vm_proc_kill() - end QEMU with SIGKILL, as a crash would, and reap the script; descriptors stay open */
 void vm_proc_kill(struct vm_proc *vm);

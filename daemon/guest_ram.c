@@ -1,0 +1,212 @@
+/*
+ * guest_ram.c - which files are the guest's RAM, and where in it they lie
+ *
+ * QEMU's own word comes first, for the files (when they are not configured) and for their layout; the configuration and
+ * the table of machine types are for a QEMU that nobody can ask. What does not fit together is refused with its reason.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "guest_private.h"
+#include "systemd/journal.h"
+
+struct plan {
+        char text[VGPU_SOURCE_FILES_MAX][sizeof(((struct monitor_backend *)0)->path)];
+        const char *path[VGPU_SOURCE_FILES_MAX];
+        size_t n;
+        const struct vgpu_layout *layout; /* NULL: by machine type */
+};
+
+/* What is known of QEMU now, or NULL. */
+static const struct monitor_view *qemu_view(const struct guest *g)
+{
+        return g->has_monitor && g->monitor.view.layout.n_pieces ? &g->monitor.view : NULL;
+}
+
+static int qemu_pid(const struct guest *g)
+{
+        return g->has_process ? g->process.pid : qmp_peer_pid(&g->monitor.qmp);
+}
+
+/* ---- is there a machine? ------------------------------------------------------------------------------------------- */
+
+static bool machine_is_on(struct guest *g)
+{
+        int r = g->has_process ? vm_process_watch(&g->process) : 0;
+
+        if (r < 0) {
+                guest_set_reason(g, "The virtual machine is off: %s: %s", g->config->guest.pidfile,
+                        r == -ESRCH ? "its process has ended" : strerror(-r));
+                return false;
+        }
+        if (guest_may_read(g))
+                return true;
+        if (g->monitor.says == MONITOR_HALTED)
+                guest_set_reason(
+                        g, "QEMU says '%s': the machine does not run", g->monitor.view.status);
+        else
+                guest_set_reason(g, "QEMU's monitor at %s: %s", g->config->guest.qmp,
+                        g->monitor.why[0] ? g->monitor.why : "not asked yet");
+        return false;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------------------- */
+
+static bool plan_configured(struct guest *g, struct plan *plan)
+{
+        const struct monitor_view *qemu = qemu_view(g);
+        const char *list = g->config->guest.ram;
+
+        while (plan->n < VGPU_SOURCE_FILES_MAX && config_next_path(&list, plan->text[plan->n]))
+                plan->n++;
+        if (!qemu || plan->n == qemu->n_backends)
+                return true;
+        guest_set_reason(g, "QEMU has %zu RAM backend%s (the first is '%s'), [guest] ram names %zu",
+                qemu->n_backends, qemu->n_backends == 1 ? "" : "s", qemu->backend[0].id, plan->n);
+        return false;
+}
+
+static bool plan_backend(struct guest *g, const struct monitor_backend *b, struct plan *plan)
+{
+        char *text = plan->text[plan->n++];
+        int r;
+
+        if (!b->shared) {
+                guest_set_reason(g,
+                        "QEMU keeps RAM ('%s') to itself: give it a memory-backend-memfd or -file "
+                        "with share=on",
+                        b->id);
+                return false;
+        }
+        if (b->path[0]) {
+                memcpy(text, b->path, sizeof(b->path));
+                return true;
+        }
+        r = vm_process_ram_fd(qemu_pid(g), b->hva, text, sizeof(plan->text[0]));
+        if (r < 0)
+                guest_set_reason(g, "The RAM backend '%s' was not found in process %d: %s", b->id,
+                        qemu_pid(g), strerror(-r));
+        return r == 0;
+}
+
+static bool plan_from_process(struct guest *g, struct plan *plan)
+{
+        int r = vm_process_only_ram_fd(g->process.pid, plan->text[0], sizeof(plan->text[0]));
+
+        plan->n = 1;
+        if (r == -EEXIST)
+                guest_set_reason(g,
+                        "Process %d has several memfd backends: give [guest] qmp, which tells them "
+                        "apart",
+                        g->process.pid);
+        else if (r < 0)
+                guest_set_reason(g, "No memfd backend in process %d: %s", g->process.pid,
+                        r == -ENOENT ? "name its file in [guest] ram, or give [guest] qmp"
+                                     : strerror(-r));
+        return r == 0;
+}
+
+static bool make_plan(struct guest *g, struct plan *plan)
+{
+        const struct monitor_view *qemu = qemu_view(g);
+
+        *plan = (struct plan){ .layout = qemu ? &qemu->layout : NULL };
+        if (!config_ram_is_auto(g->config)) {
+                if (!plan_configured(g, plan))
+                        return false;
+        } else if (qemu) {
+                for (size_t i = 0; i < qemu->n_backends; i++)
+                        if (!plan_backend(g, &qemu->backend[i], plan))
+                                return false;
+        } else if (g->has_process) {
+                if (!plan_from_process(g, plan))
+                        return false;
+        } else {
+                guest_set_reason(g, "QEMU does not say where RAM is; name its file in [guest] ram");
+                return false;
+        }
+        for (size_t i = 0; i < plan->n; i++)
+                plan->path[i] = plan->text[i];
+        return true;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------- */
+
+static void name_ram(struct guest *g, const struct plan *plan)
+{
+        size_t len = 0;
+
+        for (size_t i = 0; i < plan->n && len < sizeof(g->ram_name); i++)
+                len += (size_t)snprintf(g->ram_name + len, sizeof(g->ram_name) - len, "%s%s",
+                        i ? ", " : "", plan->path[i]);
+}
+
+static void explain_source(
+        struct guest *g, const struct plan *plan, const struct vgpu_source_failure *why)
+{
+        const char *path = plan->path[why->file];
+
+        if (why->want)
+                guest_set_reason(g, "%s: %s (%llu bytes, %llu wanted)", path,
+                        vgpu_source_reason_text(why->reason), (unsigned long long)why->have,
+                        (unsigned long long)why->want);
+        else if (why->reason == VGPU_SOURCE_MAP_FAILED || why->reason == VGPU_SOURCE_OPEN_FAILED)
+                guest_set_reason(g, "%s: %s (%s)", path, vgpu_source_reason_text(why->reason),
+                        strerror(why->error));
+        else
+                guest_set_reason(g, "%s: %s", path, vgpu_source_reason_text(why->reason));
+}
+
+/* QEMU is right; but whoever wrote the configuration believes something else about this machine. */
+static void compare_layouts(const struct guest *g, const struct plan *plan)
+{
+        uint64_t sizes[VGPU_SOURCE_FILES_MAX] = { 0 };
+        struct vgpu_layout configured;
+
+        for (size_t i = 0; i < plan->layout->n_pieces; i++) {
+                const struct vgpu_layout_piece *p = &plan->layout->piece[i];
+
+                if (p->offset + p->len > sizes[p->file])
+                        sizes[p->file] = p->offset + p->len;
+        }
+        if (vgpu_layout_split(g->config->guest.machine, sizes, plan->n, &configured) < 0 ||
+                !vgpu_layout_equal(&configured, plan->layout))
+                journal_log(LOG_NOTICE,
+                        "QEMU lays RAM out in another way than [guest] machine = %s does; QEMU's "
+                        "own layout is used",
+                        vgpu_machine_name(g->config->guest.machine));
+}
+
+static vgpu_source *open_plan(struct guest *g, const struct plan *plan)
+{
+        const struct vgpu_config *config = g->config;
+        struct vgpu_source_failure why;
+        vgpu_source *source;
+
+        if (plan->layout)
+                source = vgpu_source_open_layout(plan->path, plan->n, plan->layout, &why);
+        else
+                source = vgpu_source_open_files(
+                        plan->path, plan->n, config->guest.machine, config->guest.ram_size, &why);
+        if (!source)
+                explain_source(g, plan, &why);
+        else if (plan->layout)
+                compare_layouts(g, plan);
+        return source;
+}
+
+void guest_open_ram(struct guest *g)
+{
+        struct plan plan;
+        vgpu_source *source = NULL;
+
+        if (machine_is_on(g) && make_plan(g, &plan)) {
+                name_ram(g, &plan);
+                g->layout_by_qemu = plan.layout != NULL;
+                source = open_plan(g, &plan);
+        }
+        if (source)
+                g->ram = ram_new(source);
+        guest_post(g, g->ram ? GUEST_EV_RAM_APPEARED : GUEST_EV_RAM_GONE);
+}

@@ -1,0 +1,362 @@
+/*
+ * qemu_faults_test.c - what can befall QEMU, its RAM and its monitor, while frames flow: the right state, then recovery
+ *
+ * The machine always has a RAM file, a monitor of the daemon's own and a pid file; a test configures what it is about.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "rig.h"
+
+static char folder[] = "/dev/shm/vgpud-faults-XXXXXX";
+static char file[64], monitor[64], pidfile[64];
+
+static void boot(struct rig *rig)
+{
+        rig_boot_vm(rig, &(struct vm_proc_options){ .ram = "512M",
+                                 .place = "low",
+                                 .file = file,
+                                 .mode = "320x200@20",
+                                 .monitor = monitor,
+                                 .pidfile = pidfile });
+}
+
+/* What the daemon is told of. */
+enum { ASK_QEMU = 1, WATCH_PROCESS = 2 };
+
+static void start(struct rig *rig, unsigned told)
+{
+        char more[256] = "[guest]\n";
+
+        *rig = RIG_NONE;
+        boot(rig);
+        if (told & ASK_QEMU)
+                snprintf(more + strlen(more), sizeof(more) - strlen(more), "qmp = %s\n", monitor);
+        if (told & WATCH_PROCESS)
+                snprintf(more + strlen(more), sizeof(more) - strlen(more), "pidfile = %s\n",
+                        pidfile);
+        assert_int_equal(daemon_proc_start(&rig->daemon, file, "q35", 0, more), 0);
+        rig_client(rig);
+        rig_until_frame(rig);
+}
+
+static void end(struct rig *rig)
+{
+        rig_stop(rig);
+        unlink(file);
+        unlink(monitor);
+}
+
+static void kill_qemu(struct rig *rig)
+{
+        vm_proc_kill(&rig->vm);
+        vm_proc_stop(&rig->vm);
+        guest_proc_stop(&rig->guest);
+        rig->guest = (struct guest_proc)GUEST_PROC_NULL;
+        unlink(monitor);
+}
+
+/* Another QEMU at the same places: the same client sees frames again. */
+static void comes_back(struct rig *rig)
+{
+        unsigned reconnects = rig->reconnects;
+
+        boot(rig);
+        rig_until_frame(rig);
+        assert_int_equal(rig->reconnects, reconnects);
+}
+
+static void killed_qemu_is_off_when_its_process_is_watched(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        start(&rig, WATCH_PROCESS);
+        kill_qemu(&rig);
+        rig_until(&rig, rig_state_is, VGPU_RING_ABSENT, "absent");
+        rig_until_status(&rig, "\"absent\"", "The virtual machine is off");
+        comes_back(&rig);
+        end(&rig);
+}
+
+static void killed_qemu_is_off_when_nobody_listens_any_more(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        start(&rig, ASK_QEMU);
+        kill_qemu(&rig);
+        rig_until(&rig, rig_state_is, VGPU_RING_ABSENT, "absent");
+        rig_until_status(&rig, "\"absent\"", monitor);
+        comes_back(&rig);
+        end(&rig);
+}
+
+static void killed_qemu_is_paused_or_off_when_nobody_can_be_asked(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        start(&rig, 0);
+        kill_qemu(&rig);
+        rig_until_status(&rig, "\"stalled\"", "paused or off");
+        comes_back(&rig);
+        end(&rig);
+}
+
+static void a_pause_is_qemus_own_word(void **state)
+{
+        struct rig rig;
+        uint64_t epoch;
+
+        (void)state;
+        start(&rig, ASK_QEMU | WATCH_PROCESS);
+        epoch = rig.verify.frame.epoch;
+        rig_pause(&rig);
+        rig_until_status(&rig, "\"stalled\"", "QEMU says 'paused'");
+        rig_resume(&rig);
+        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&rig);
+        assert_int_equal(rig.verify.frame.epoch, epoch);
+        end(&rig);
+}
+
+static void a_reset_ends_the_epoch_by_qemus_word(void **state)
+{
+        struct rig rig;
+        uint64_t epoch;
+
+        (void)state;
+        start(&rig, ASK_QEMU);
+        epoch = rig.verify.frame.epoch;
+        rig_reboot(&rig);
+        rig_until(&rig, rig_epoch_is, epoch + 1, "a frame of the next epoch");
+        end(&rig);
+}
+
+static void a_machine_that_does_not_run_yet_is_waited_for(void **state)
+{
+        struct rig rig = RIG_NONE;
+        char more[128];
+
+        (void)state;
+        boot(&rig);
+        rig_pause(&rig);
+        snprintf(more, sizeof(more), "[guest]\nqmp = %s\n", monitor);
+        assert_int_equal(daemon_proc_start(&rig.daemon, file, "q35", 0, more), 0);
+        rig_client(&rig);
+        rig_until_status(&rig, "\"absent\"", "QEMU says 'paused'");
+        rig_resume(&rig);
+        rig_until_frame(&rig);
+        end(&rig);
+}
+
+static void a_stopped_qemu_is_paused_and_goes_on(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        start(&rig, ASK_QEMU | WATCH_PROCESS);
+        assert_int_equal(kill(rig.vm.qemu_pid, SIGSTOP), 0);
+        rig_until_status(&rig, "\"stalled\"", "the machine is paused");
+        assert_int_equal(kill(rig.vm.qemu_pid, SIGCONT), 0);
+        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&rig);
+        end(&rig);
+}
+
+/* The guest writes into RAM that is gone then, so QEMU does not outlive it. */
+static void truncated_ram_is_gone(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        start(&rig, ASK_QEMU);
+        assert_int_equal(kill(rig.vm.qemu_pid, SIGSTOP), 0);
+        assert_int_equal(truncate(file, 4096), 0);
+        rig_until_status(&rig, "\"absent\"", file);
+        kill_qemu(&rig);
+        unlink(file);
+        comes_back(&rig);
+        end(&rig);
+}
+
+static void replaced_ram_is_gone_and_its_successor_taken(void **state)
+{
+        struct rig rig;
+        int fd;
+
+        (void)state;
+        start(&rig, WATCH_PROCESS);
+        unlink(file);
+        fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, 512 << 20), 0);
+        close(fd);
+        rig_until_status(&rig, "\"attaching\"", "No Windows kernel");
+        kill_qemu(&rig);
+        rig_until_status(&rig, "\"absent\"", "The virtual machine is off");
+        comes_back(&rig);
+        end(&rig);
+}
+
+/* ---- a monitor that is lost ---------------------------------------------------------------------------------------- */
+
+/* Copies what one end says to the other. Return: false when that end is done. */
+static bool pass_on(int from, int to)
+{
+        char bytes[4096];
+        ssize_t n = read(from, bytes, sizeof(bytes));
+
+        return n > 0 && write(to, bytes, (size_t)n) == n;
+}
+
+static int unix_socket(const char *path, struct sockaddr_un *ret_address)
+{
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        *ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "%s", path);
+        return fd;
+}
+
+static void relay_one(int client)
+{
+        struct sockaddr_un address;
+        int qemu = unix_socket(monitor, &address);
+        struct pollfd ends[] = { { .fd = client, .events = POLLIN },
+                { .fd = qemu, .events = POLLIN } };
+
+        if (connect(qemu, (struct sockaddr *)&address, sizeof(address)) < 0)
+                return;
+        while (poll(ends, 2, -1) > 0) {
+                if (ends[0].revents && !pass_on(client, qemu))
+                        break;
+                if (ends[1].revents && !pass_on(qemu, client))
+                        break;
+        }
+        close(qemu);
+}
+
+/* A process between the daemon and QEMU's monitor, which can be killed without QEMU noticing more than a hang-up. */
+static pid_t relay(const char *path)
+{
+        struct sockaddr_un address;
+        int listener = unix_socket(path, &address);
+        pid_t pid;
+
+        assert_true(listener >= 0);
+        assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (;;) {
+                        int client = accept(listener, NULL, NULL);
+
+                        relay_one(client);
+                        close(client);
+                }
+        }
+        close(listener);
+        return pid;
+}
+
+static void end_relay(pid_t pid, const char *path)
+{
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        unlink(path);
+}
+
+static void a_closed_monitor_ends_nothing(void **state)
+{
+        struct rig rig = RIG_NONE;
+        char path[80], more[128];
+        uint64_t epoch;
+        pid_t pid;
+
+        (void)state;
+        boot(&rig);
+        snprintf(path, sizeof(path), "%s.relay", monitor);
+        snprintf(more, sizeof(more), "[guest]\nqmp = %s\n", path);
+        pid = relay(path);
+        assert_int_equal(daemon_proc_start(&rig.daemon, file, "q35", 0, more), 0);
+        rig_client(&rig);
+        rig_until_frame(&rig);
+        epoch = rig.verify.frame.epoch;
+
+        end_relay(pid, path);
+        rig_until_said(&rig, "closed the connection; connecting again");
+        rig_until_frame(&rig);
+        assert_int_equal(rig.verify.frame.epoch, epoch);
+        assert_int_equal(rig.now.stream.state, VGPU_RING_STREAMING);
+
+        /* And it is listened to again when it is back. */
+        pid = relay(path);
+        rig_until_said(&rig, "QEMU's monitor is back");
+        rig_pause(&rig);
+        rig_until_status(&rig, "\"stalled\"", "QEMU says 'paused'");
+        rig_resume(&rig);
+        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&rig);
+        end(&rig);
+        end_relay(pid, path);
+}
+
+static int make_folder(void **state)
+{
+        (void)state;
+        if (!mkdtemp(folder))
+                return -1;
+        snprintf(file, sizeof(file), "%s/ram", folder);
+        snprintf(monitor, sizeof(monitor), "%s/qmp", folder);
+        snprintf(pidfile, sizeof(pidfile), "%s/pid", folder);
+        return 0;
+}
+
+static int remove_folder(void **state)
+{
+        (void)state;
+        unlink(file);
+        unlink(monitor);
+        rmdir(folder);
+        return 0;
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(killed_qemu_is_off_when_its_process_is_watched),
+                cmocka_unit_test(killed_qemu_is_off_when_nobody_listens_any_more),
+                cmocka_unit_test(killed_qemu_is_paused_or_off_when_nobody_can_be_asked),
+                cmocka_unit_test(a_pause_is_qemus_own_word),
+                cmocka_unit_test(a_reset_ends_the_epoch_by_qemus_word),
+                cmocka_unit_test(a_machine_that_does_not_run_yet_is_waited_for),
+                cmocka_unit_test(a_stopped_qemu_is_paused_and_goes_on),
+                cmocka_unit_test(truncated_ram_is_gone),
+                cmocka_unit_test(replaced_ram_is_gone_and_its_successor_taken),
+                cmocka_unit_test(a_closed_monitor_ends_nothing),
+        };
+
+        if (vm_proc_missing()) {
+                fprintf(stderr, "skipped: %s\n", vm_proc_missing());
+                return 77;
+        }
+        return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
