@@ -1,0 +1,89 @@
+/*
+ * ring_fuzz.c - a client of a daemon that passes it any bytes for a ring
+ *
+ * Input: pages of the file (16 bits), then its first bytes. The file is sealed, as the library demands.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "client.h"
+
+#define MAX_PAGES  64u
+#define FRAME_ROOM 65536u
+
+static void require(bool holds, const char *what)
+{
+        if (holds)
+                return;
+        fprintf(stderr, "finding: %s\n", what);
+        abort();
+}
+
+static int ring_of(const uint8_t *data, size_t size)
+{
+        int fd = memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        uint16_t pages;
+
+        memcpy(&pages, data, sizeof(pages));
+        require(fd >= 0 && ftruncate(fd, (off_t)(pages % (MAX_PAGES + 1)) * VGPU_RING_PAGE) == 0,
+                "no memfd");
+        size -= sizeof(pages);
+        if (size > (size_t)(pages % (MAX_PAGES + 1)) * VGPU_RING_PAGE)
+                size = (size_t)(pages % (MAX_PAGES + 1)) * VGPU_RING_PAGE;
+        require(pwrite(fd, data + sizeof(pages), size, 0) == (ssize_t)size, "no memfd");
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+        return fd;
+}
+
+static void check_frame(struct vgpu_client *c,
+        int (*copy)(struct vgpu_client *, void *, size_t, struct vgpu_client_frame *))
+{
+        static uint8_t pixels[FRAME_ROOM];
+        struct vgpu_client_frame frame;
+
+        if (copy(c, pixels, sizeof(pixels), &frame) != 1)
+                return;
+        require(frame.bytes <= sizeof(pixels) && frame.bytes == (size_t)frame.height * frame.stride,
+                "a frame over its buffer");
+        require(frame.n_damage <= VGPU_RING_MAX_DAMAGE, "more damage than there may be");
+        for (uint32_t i = 0; i < frame.n_damage; i++)
+                require((uint64_t)frame.damage[i].x + frame.damage[i].w <= frame.width &&
+                                (uint64_t)frame.damage[i].y + frame.damage[i].h <= frame.height,
+                        "damage outside the frame");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        static struct vgpu_client client;
+        struct vgpu_ring_geometry geometry;
+        struct vgpu_client_state state;
+        struct vgpu_ring_status status;
+        struct vgpu_ring_cursor cursor;
+        int fd;
+
+        if (size < sizeof(uint16_t))
+                return 0;
+        memset(&client, 0, sizeof(client));
+        client.phase = PHASE_ONLINE;
+        fd = ring_of(data, size);
+        if (mapping_open(&client.map, fd) == 0) {
+                check_frame(&client, vgpu_client_copy_latest);
+                client.copied = client.copied > 2 ? client.copied - 2 : 0;
+                check_frame(&client, vgpu_client_copy_latest);
+                check_frame(&client, vgpu_client_copy_again);
+                vgpu_client_cursor(&client, &cursor);
+                vgpu_client_geometry(&client, &geometry);
+                vgpu_client_status(&client, &status);
+                vgpu_client_state(&client, &state);
+                ring_events(&client, 1);
+        }
+        mapping_close(&client.map);
+        close(fd);
+        return 0;
+}
