@@ -23,6 +23,7 @@
 #ifndef VGPU_PERCEPTION_H
 #define VGPU_PERCEPTION_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,7 +60,8 @@ void vgpup_close(vgpup_region *r);
  *
  * Return: 0, or < 0 (-ENOENT: no candidate in any process; outputs untouched).
  */
-int vgpup_discover_candidate(vmie_win32 *v, uint64_t *out_proc_cr3, uint64_t *out_region_gva, uint64_t *out_hb0);
+int vgpup_discover_candidate(
+        vmie_win32 *v, uint64_t *out_proc_cr3, uint64_t *out_region_gva, uint64_t *out_hb0);
 
 /**
  * vgpup_confirm_alive() - phase 2: did the heartbeat advance?
@@ -90,7 +92,7 @@ typedef struct {
 } vgpup_frame_info;
 
 typedef struct {
-        uint32_t seq; /* cursor_seq of this snapshot: moves on at every report, so "idle" differs from "silent" */
+        uint32_t seq; /* of this snapshot: moves on at every report, so idle is not silent */
         uint32_t visible;
         int32_t x, y;
         uint16_t hot_x, hot_y;
@@ -135,7 +137,8 @@ typedef struct {
  * Return: 1, 0 (nothing fresh, writer busy, over @cap, a malformed descriptor, translations moved, a page in transition),
  * < 0.
  */
-int vgpup_sample_frame(vgpup_region *r, vmie_mem *m, uint8_t *dst, size_t cap, vgpup_frame_info *info);
+int vgpup_sample_frame(
+        vgpup_region *r, vmie_mem *m, uint8_t *dst, size_t cap, vgpup_frame_info *info);
 
 /* Return: 1, 0 (writer busy past the retry limit), < 0. @out is written on 1 only. */
 int vgpup_read_cursor(vgpup_region *r, vmie_mem *m, vgpup_cursor *out);
@@ -170,8 +173,8 @@ typedef struct {
  *
  * Return: 0, -EINVAL if @r is NULL.
  */
-int vgpup_build_control_write(vgpup_region *r, const vgpup_control_intent *in, vgpu_control_t *out_frame,
-        uint64_t *out_ctrl_gva, uint32_t *out_off, uint32_t *out_len);
+int vgpup_build_control_write(vgpup_region *r, const vgpup_control_intent *in,
+        vgpu_control_t *out_frame, uint64_t *out_ctrl_gva, uint32_t *out_off, uint32_t *out_len);
 
 /* ---- extensions: beside the contract, same conventions -------------------------------------------------------------- */
 
@@ -197,6 +200,31 @@ struct vgpup_candidate {
  * Return: 0 (also with none found), or < 0 (-ECANCELED, or the process list could not be read).
  */
 int vgpup_discover_all(vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t *ret_total);
+
+/* How far a discovery is, for another thread to look at. Set to 0 when it begins. */
+struct vgpup_progress {
+        atomic_size_t n_processes; /* to be searched; 0: still listing them */
+        atomic_size_t n_processes_done;
+        atomic_size_t n_pages; /* looked into */
+};
+
+struct vgpup_discovery {
+        struct vgpup_progress *progress; /* NULL: nobody watches */
+        /* Processes that were there before, e.g. when the producer was lost; searched after all others. */
+        const process *known;
+        size_t n_known;
+};
+
+/**
+ * vgpup_discover() - vgpup_discover_all() for a caller that knows something already
+ * @how: borrowed for the call
+ *
+ * Candidates come in the order in which processes are searched: unknown ones before known ones, the newest first.
+ *
+ * Return: as vgpup_discover_all().
+ */
+int vgpup_discover(vmie_win32 *v, const struct vgpup_discovery *how, struct vgpup_candidate *out,
+        size_t cap, size_t *ret_total);
 
 /* What is wrong with a page that all but begins a region. */
 enum vgpup_flaw {
@@ -235,7 +263,8 @@ struct vgpup_suspect {
  *
  * Return: as vgpup_discover_all().
  */
-int vgpup_discover_suspects(vmie_win32 *v, struct vgpup_suspect *out, size_t cap, size_t *ret_total);
+int vgpup_discover_suspects(
+        vmie_win32 *v, struct vgpup_suspect *out, size_t cap, size_t *ret_total);
 
 /**
  * vgpup_bind() - a handle for one candidate
@@ -248,7 +277,8 @@ int vgpup_discover_suspects(vmie_win32 *v, struct vgpup_suspect *out, size_t cap
  *
  * Return: 0 and *ret_region, or -ESTALE (no longer that process or region), -ENOMEM, a read error.
  */
-int vgpup_bind(vmie_win32 *v, vmie_mem *m, const struct vgpup_candidate *c, vgpup_region **ret_region);
+int vgpup_bind(
+        vmie_win32 *v, vmie_mem *m, const struct vgpup_candidate *c, vgpup_region **ret_region);
 
 /* The candidate a handle is bound to; lives as long as @r. */
 const struct vgpup_candidate *vgpup_region_candidate(const vgpup_region *r);
@@ -271,7 +301,7 @@ enum vgpup_skip {
         VGPUP_SKIP_TOO_BIG,    /* over cap */
         VGPUP_SKIP_MALFORMED,  /* the descriptor breaks a rule of the ABI */
         VGPUP_SKIP_REMAPPED,   /* a page-table entry changed under the copy */
-        VGPUP_SKIP_TRANSITION, /* a page may still be on its way in: its entry has not stood for a second of guest time */
+        VGPUP_SKIP_TRANSITION, /* an entry has not stood for a second of the guest's clock */
 };
 enum vgpup_skip vgpup_last_skip(const vgpup_region *r);
 
@@ -288,7 +318,7 @@ struct vgpup_sample {
         uint32_t n_damage;    /* 0: whole frame */
         uint64_t damage_base; /* frame_id the damage is relative to; 0: whole frame */
         vgpu_rect_t damage[VGPU_MAX_DAMAGE];
-        const struct gva_extent *extents; /* where the bytes are; owned by the handle, valid until its next sample */
+        const struct gva_extent *extents; /* the handle's, valid until its next sample */
         size_t n_extents;
         uint32_t seq; /* the window this sample was opened in */
 };
@@ -312,7 +342,8 @@ int vgpup_sample_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sa
  *
  * Return: 1, 0 (changed), < 0.
  */
-int vgpup_sample_recheck(vgpup_region *r, vmie_mem *m, const struct vgpup_sample *s, size_t offset, size_t len);
+int vgpup_sample_recheck(
+        vgpup_region *r, vmie_mem *m, const struct vgpup_sample *s, size_t offset, size_t len);
 
 /**
  * vgpup_sample_commit() - was every byte copied since begin this frame's?

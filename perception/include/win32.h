@@ -25,7 +25,7 @@ typedef struct {
         uint32_t pid;
         uint32_t ppid;
         uint32_t flags;
-        char name[16]; /* at most 15 bytes of the guest's choosing, NUL-terminated: escape before showing */
+        char name[16]; /* 15 bytes of the guest's choosing and a NUL: escape before showing */
 } process;
 
 /* How far opening got. */
@@ -39,9 +39,9 @@ enum win32_stage {
 
 enum win32_reason {
         WIN32_OK,
-        WIN32_NO_STUB,             /* no cr3 given, no start block in the low megabyte, no root to be seen */
-        WIN32_STUB_STALE,          /* start blocks were there, none led to a kernel */
-        WIN32_ROOTS_REJECTED,      /* pages that refer to themselves as roots do were there, none led to one */
+        WIN32_NO_STUB,    /* no cr3 given, no start block in the low megabyte, no root to be seen */
+        WIN32_STUB_STALE, /* start blocks were there, none led to a kernel */
+        WIN32_ROOTS_REJECTED,      /* nor did any page that refers to itself as a root does */
         WIN32_KCR3_UNREADABLE,     /* the root's page is not RAM */
         WIN32_KCR3_NOT_A_ROOT,     /* no entry in its upper half is present */
         WIN32_NO_KERNEL_IMAGE,     /* nothing in the kernel range is ntoskrnl.exe */
@@ -62,7 +62,7 @@ struct win32_failure {
         enum win32_reason reason;
         uint64_t address;       /* cr3, kernel VA or offset it is about; 0: none */
         struct gva_fault fault; /* the read behind it, when there was one */
-        char detail[96];        /* e.g. "UniqueProcessId: 0x440 by accessor, 0x2e0 by table"; may be empty */
+        char detail[96]; /* "UniqueProcessId: 0x440 by accessor, 0x2e0 by table"; may be empty */
 };
 
 /* One sentence for a person, without the numbers. Static storage. */

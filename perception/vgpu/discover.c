@@ -33,6 +33,8 @@ struct search {
         struct vgpup_candidate *out;
         size_t cap;
         size_t n;
+        struct vgpup_discovery how;
+        struct vgpup_progress unwatched;
         size_t stop_at;    /* candidates that are enough; 0: all */
         bool for_suspects; /* what is refused counts, and what is taken does not */
         struct vgpup_suspect *suspects;
@@ -151,6 +153,23 @@ static int probe(struct search *s, uint64_t gva, uint64_t gpa)
         return s->n == s->stop_at;
 }
 
+static void begin_progress(struct search *s)
+{
+        struct vgpup_progress *p = s->how.progress ? s->how.progress : &s->unwatched;
+
+        s->how.progress = p;
+        atomic_store_explicit(&p->n_processes, 0, memory_order_relaxed);
+        atomic_store_explicit(&p->n_processes_done, 0, memory_order_relaxed);
+        atomic_store_explicit(&p->n_pages, 0, memory_order_relaxed);
+}
+
+/* There is one writer; a store is cheaper than an atomic increment, and millions of pages are counted. */
+static void count_one(atomic_size_t *counter)
+{
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                memory_order_relaxed);
+}
+
 static int probe_page(void *ctx, const struct scan_page *page)
 {
         struct search *s = ctx;
@@ -164,6 +183,7 @@ static int probe_page(void *ctx, const struct scan_page *page)
                 if (s->n_process_probes_left == 0)
                         return 1;
                 s->n_process_probes_left--;
+                count_one(&s->how.progress->n_pages);
                 r = probe(s, page->gva + offset, page->gpa + offset);
                 if (r != 0)
                         return r;
@@ -209,7 +229,43 @@ static void sort_newest_first(process *p, size_t n)
         }
 }
 
-static int search_all(struct search *s, process *list)
+static bool is_known(const struct vgpup_discovery *how, const process *p)
+{
+        for (size_t i = 0; i < how->n_known; i++) {
+                if (how->known[i].eprocess == p->eprocess &&
+                        how->known[i].create_time == p->create_time)
+                        return true;
+        }
+        return false;
+}
+
+/* Otherwise as they were. @spare: room for as many. */
+static void known_last(const struct vgpup_discovery *how, process *list, size_t n, process *spare)
+{
+        size_t n_unknown = 0, n_known = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (is_known(how, &list[i]))
+                        spare[n_known++] = list[i];
+                else
+                        list[n_unknown++] = list[i];
+        }
+        memcpy(list + n_unknown, spare, n_known * sizeof(*spare));
+}
+
+/* Those that have an address space to search. Return: how many. */
+static size_t drop_unsearchable(process *list, size_t n)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (!(list[i].flags & (PROCESS_EXITED | PROCESS_SYSTEM)) && list[i].cr3 != 0)
+                        list[kept++] = list[i];
+        }
+        return kept;
+}
+
+static int search_all(struct search *s, process *list, process *spare)
 {
         size_t n;
         int r;
@@ -217,16 +273,16 @@ static int search_all(struct search *s, process *list)
         r = proc_list(s->v, list, PROCESS_LIST_MAX, &n);
         if (r < 0)
                 return r;
-        if (n > PROCESS_LIST_MAX)
-                n = PROCESS_LIST_MAX;
+        n = drop_unsearchable(list, n > PROCESS_LIST_MAX ? PROCESS_LIST_MAX : n);
         sort_newest_first(list, n);
+        known_last(&s->how, list, n, spare);
+        atomic_store_explicit(&s->how.progress->n_processes, n, memory_order_relaxed);
         for (size_t i = 0; i < n; i++) {
-                if (list[i].flags & (PROCESS_EXITED | PROCESS_SYSTEM) || list[i].cr3 == 0)
-                        continue;
                 s->proc = &list[i];
                 r = search_process(s);
                 if (r < 0)
                         return r;
+                count_one(&s->how.progress->n_processes_done);
                 if (s->stop_at && s->n >= s->stop_at)
                         return 0;
         }
@@ -243,21 +299,30 @@ static int discover(struct search *s, vmie_win32 *v, size_t *ret_total)
         s->user_last = user_last(s->m);
         s->n_tables_left = TABLES_PER_SCAN;
         s->n_probes_left = PROBES_PER_SCAN;
-        list = malloc(PROCESS_LIST_MAX * sizeof(*list));
+        list = malloc(2 * PROCESS_LIST_MAX * sizeof(*list));
         if (!list)
                 return -ENOMEM;
-        r = search_all(s, list);
+        begin_progress(s);
+        r = search_all(s, list, list + PROCESS_LIST_MAX);
         free(list);
         if (r == 0)
                 *ret_total = s->n;
         return r;
 }
 
-int vgpup_discover_all(vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t *ret_total)
+int vgpup_discover(vmie_win32 *v, const struct vgpup_discovery *how, struct vgpup_candidate *out,
+        size_t cap, size_t *ret_total)
 {
-        struct search s = { .out = out, .cap = cap };
+        struct search s = { .how = *how, .out = out, .cap = cap };
 
         return discover(&s, v, ret_total);
+}
+
+int vgpup_discover_all(vmie_win32 *v, struct vgpup_candidate *out, size_t cap, size_t *ret_total)
+{
+        static const struct vgpup_discovery plain;
+
+        return vgpup_discover(v, &plain, out, cap, ret_total);
 }
 
 int vgpup_discover_suspects(vmie_win32 *v, struct vgpup_suspect *out, size_t cap, size_t *ret_total)

@@ -19,7 +19,7 @@ struct pe_image {
         uint32_t export_rva, export_bytes;
         uint32_t n_functions, n_names;
         uint32_t functions_rva, names_rva, ordinals_rva;
-        const char *flaw; /* why it was refused, a sentence piece in static storage; NULL: it was not */
+        const char *flaw; /* why it was refused, in static storage; NULL: it was not */
 };
 
 /**

@@ -214,7 +214,7 @@ void windows_init(struct guest_windows *w, const struct windows_config *config)
         memset(w, 0, sizeof(*w));
         w->config = *config;
         w->now = EPOCH;
-        image_init(&w->image, RAM_BYTES);
+        image_init(&w->image, config->ram_bytes ? config->ram_bytes : RAM_BYTES);
         if (config->levels)
                 w->image.mem.levels = config->levels;
         w->kcr3 = image_page(&w->image);

@@ -45,7 +45,8 @@ struct windows_config {
         struct win32_offsets
                 code; /* as the accessors say; a 0 makes that accessor another function */
         bool no_stub;
-        unsigned levels; /* of page tables; 0: 4 */
+        unsigned levels;  /* of page tables; 0: 4 */
+        size_t ram_bytes; /* 0: enough for a region and some processes */
 };
 
 struct guest_process {
