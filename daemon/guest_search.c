@@ -204,7 +204,7 @@ static void confirm_candidates(struct guest *g)
                 n_alive += alive[i];
         }
         if (n_alive > 1)
-                journal_log(LOG_NOTICE,
+                journal_event(EVENT_PRODUCERS_SEVERAL, LOG_NOTICE, NULL,
                         "%zu producers are alive in the guest; [guest] producer chooses one by "
                         "name",
                         n_alive);

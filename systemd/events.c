@@ -24,6 +24,7 @@ static const struct journal_event_info events[JOURNAL_N_EVENTS] = {
         [EVENT_CLIENT_DROPPED] = { "CLIENT_DROPPED", "3e18a55f749b4db7adedba3198bc77cf", 10, 60 },
         [EVENT_CONFIG_BAD] = { "CONFIG_BAD", "2e93571308b64f02ba20a04cd760c1e2", 0, 0 },
         [EVENT_MODE_CHANGED] = { "MODE_CHANGED", "b07b2434ad4e46f888c389a5eaa5c1a6", 10, 60 },
+        [EVENT_PRODUCERS_SEVERAL] = { "PRODUCERS_SEVERAL", "527786e3c4864dfab16f3433ad55c961", 10, 60 },
 };
 /* clang-format on */
 
