@@ -148,7 +148,7 @@ static bool list_processes(struct probe_report *report, vmie_win32 *v, bool show
         return r == 0;
 }
 
-static void wait_periods(unsigned n)
+void probe_wait_periods(unsigned n)
 {
         uint64_t ms = (uint64_t)n * VGPU_HEARTBEAT_PERIOD_MS;
         struct timespec t = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
@@ -187,7 +187,8 @@ static void say_silent(struct probe_report *report, vmie_mem *m, const struct wi
                         LAST_PERIODS * VGPU_HEARTBEAT_PERIOD_MS);
 }
 
-static bool find_alive(
+/* Return: the newest that lives, or NULL. */
+static const struct vgpup_candidate *find_alive(
         struct probe_report *report, vmie_mem *m, const struct vgpup_candidate *list, size_t n)
 {
         int alive[MAX_CANDIDATES] = { 0 };
@@ -196,11 +197,11 @@ static bool find_alive(
 
         progress_stage(&report->progress, "alive");
         win32_read_clock(m, &before);
-        wait_periods(FIRST_PERIODS);
+        probe_wait_periods(FIRST_PERIODS);
         n_alive = confirm(m, list, n, alive);
         for (unsigned p = FIRST_PERIODS; p < LAST_PERIODS && n_alive < n; p++) {
                 progress_count(&report->progress, p, LAST_PERIODS);
-                wait_periods(1);
+                probe_wait_periods(1);
                 n_alive = confirm(m, list, n, alive);
         }
         progress_clear(&report->progress);
@@ -210,7 +211,10 @@ static bool find_alive(
                 probe_ok(report, "alive", "%zu of %zu", n_alive, n);
         else
                 say_silent(report, m, &before);
-        return n_alive > 0;
+        for (size_t i = 0; i < n; i++)
+                if (alive[i] > 0)
+                        return &list[i];
+        return NULL;
 }
 
 /* A producer that is there and refused is another trouble than none at all. */
@@ -235,7 +239,8 @@ static bool find_region(struct probe_report *report, vmie_win32 *v)
 {
         struct vgpup_candidate *list = calloc(MAX_CANDIDATES, sizeof *list);
         size_t total = 0, n;
-        bool found = false;
+        const struct vgpup_candidate *found;
+        bool ok = false;
         int r;
 
         progress_stage(&report->progress, "candidates");
@@ -250,9 +255,10 @@ static bool find_region(struct probe_report *report, vmie_win32 *v)
                 probe_ok(report, "candidates", "%zu%s", total,
                         total > n ? ", only the newest 64 are looked at" : "");
                 found = find_alive(report, vmie_win32_mem(v), list, n);
+                ok = found && probe_frame(report, v, found);
         }
         free(list);
-        return found;
+        return ok;
 }
 
 bool probe(struct probe_report *report, const struct probe_request *request)

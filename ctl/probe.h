@@ -1,7 +1,7 @@
 /*
  * probe.h - each stage of finding a region, as it completes, as lines or as one JSON object
  *
- * The stages are the order of perception: source, kcr3, kernel, offsets, processes, candidates, alive. The
+ * The stages are the order of perception: source, kcr3, kernel, offsets, processes, candidates, alive, frame. The
  * first one that fails ends the probe and says why and what to try.
  */
 #ifndef CTL_PROBE_H
@@ -81,6 +81,16 @@ void probe_candidate(struct probe_report *report, const struct vgpup_candidate *
 /* A page that all but begins a region, when there is no candidate. */
 void probe_suspect(struct probe_report *report, const struct vgpup_suspect *s);
 
+/* What the newest frame is; @n_pieces: of RAM it lies in. */
+void probe_frame_found(struct probe_report *report, const vgpup_frame_desc *desc,
+        const char *format, size_t n_pieces);
+
+/* The stage `frame`, for the region to be read. Return: whether it held. */
+bool probe_frame(struct probe_report *report, vmie_win32 *v, const struct vgpup_candidate *c);
+
+/* Sleeps for @n heartbeat periods. */
+void probe_wait_periods(unsigned n);
+
 /* What to try next. Static storage, never NULL. */
 const char *probe_source_hint(enum vgpu_source_reason reason);
 const char *probe_win32_hint(enum win32_reason reason);
@@ -89,7 +99,7 @@ const char *probe_flaw_hint(enum vgpup_flaw flaw);
 /**
  * probe() - look for a live region
  *
- * Waits up to VGPU_HEARTBEAT_PERIOD_MS * 5 between the two looks at a heartbeat.
+ * Waits up to VGPU_HEARTBEAT_PERIOD_MS * 5 for a heartbeat and up to three times that for a frame.
  *
  * Return: whether a live region was found; @report says what else was.
  */

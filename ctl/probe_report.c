@@ -45,6 +45,7 @@ int probe_report_init(struct probe_report *report, FILE *lines, FILE *terminal)
         json_object_object_add(result, "process_list", NULL);
         json_object_object_add(result, "candidates", json_object_new_array());
         json_object_object_add(result, "suspects", json_object_new_array());
+        json_object_object_add(result, "frame", NULL);
         json_object_object_add(result, "ok", json_object_new_boolean(false));
         return 0;
 }
@@ -265,4 +266,21 @@ void probe_suspect(struct probe_report *report, const struct vgpup_suspect *s)
         if (report->lines)
                 fprintf(report->lines, "%-11s         '%s' pid %" PRIu32 " at 0x%" PRIx64 ": %s\n",
                         "", name, s->proc.pid, s->gva, vgpup_flaw_text(s->flaw));
+}
+
+void probe_frame_found(struct probe_report *report, const vgpup_frame_desc *desc,
+        const char *format, size_t n_pieces)
+{
+        json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "width", json_object_new_int64(desc->width));
+        json_object_object_add(o, "height", json_object_new_int64(desc->height));
+        json_object_object_add(o, "stride", json_object_new_int64(desc->stride));
+        json_object_object_add(o, "format", json_object_new_string(format));
+        json_object_object_add(o, "frame_id", hex(desc->frame_id));
+        json_object_object_add(report->result, "frame", o);
+        probe_ok(report, "frame",
+                "%" PRIu32 "x%" PRIu32 " %s, number %" PRIu64 ", in %zu piece%s of RAM",
+                desc->width, desc->height, format, desc->frame_id, n_pieces,
+                n_pieces == 1 ? "" : "s");
 }
