@@ -1,6 +1,6 @@
 # The memory source's tests: they need no guest, only files.
 
-foreach(name source_test source_guard_test)
+foreach(name source_test source_guard_test image_test)
         add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
         target_link_libraries(${name} PRIVATE vgpu_source vgpu_flags PkgConfig::CMOCKA Threads::Threads)
         add_test(NAME perception/${name} COMMAND ${name})
