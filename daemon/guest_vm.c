@@ -38,8 +38,11 @@ static void on_runs(struct guest *g)
         guest_clock_resume(&g->clock, uv_hrtime());
         g->verdict = GUEST_CLOCK_UNKNOWN;
         g->heartbeat_ns = uv_hrtime();
-        if (g->state != GUEST_CONFIRMING && g->state != GUEST_STREAMING && !g->scan)
-                look_again(g);
+        if (g->state == GUEST_CONFIRMING || g->state == GUEST_STREAMING || g->scan)
+                return;
+        /* What is being watched was found before: its wait must not end in the middle of the next scan. */
+        guest_cancel_scan(g);
+        look_again(g);
 }
 
 static void on_halted(struct guest *g)
