@@ -373,6 +373,67 @@ static void a_scan_of_a_huge_memory_ends(void **state)
         assert_in_range(n_reads, 1000, (1u << 21) + 1000);
 }
 
+/* ---- the layout held against every process' root ----------------------------------------------------------------- */
+
+/* System, smss.exe and one more, each with a root that refers to itself. */
+static struct guest_process three_processes(struct guest_windows *w)
+{
+        struct windows_config config = windows_known(19045);
+        struct guest_process p;
+
+        windows_init(w, &config);
+        windows_self_reference(w, w->kcr3);
+        windows_self_reference(w, w->last.cr3);
+        p = windows_process(w, 1000, "other.exe");
+        windows_self_reference(w, p.cr3);
+        return p;
+}
+
+static void a_root_beyond_ram_contradicts_the_layout(void **state)
+{
+        struct win32_failure why;
+        struct guest_process p;
+        struct guest_windows w;
+
+        (void)state;
+        p = three_processes(&w);
+        image_put64(&w.image, windows_field(&w, &p, EPROCESS_DIRECTORY_TABLE_BASE), 0x7fff000);
+        why = open_fails(&w.image.mem);
+        assert_int_equal(why.stage, WIN32_STAGE_PROCESSES);
+        assert_int_equal(why.reason, WIN32_LAYOUT_WRONG);
+        assert_int_equal(why.address, 0x7fff000);
+        assert_string_equal(why.detail, "root 0x7fff000 of process 1000 is beyond RAM");
+        windows_deinit(&w);
+}
+
+/* RAM in two pieces, the second somewhere else than it is said to be: no root in it checks out. */
+static void a_piece_of_ram_without_a_right_root_is_not_where_it_is_said_to_be(void **state)
+{
+        struct gpa_extent halves[2];
+        struct win32_failure why;
+        struct guest_process p;
+        struct guest_windows w;
+
+        (void)state;
+        p = three_processes(&w);
+        image_put64(&w.image, p.cr3 + WINDOWS_SELF_INDEX * 8, image_page(&w.image) | PTE_P | PTE_W);
+        halves[0] = (struct gpa_extent){ 0, p.cr3 };
+        halves[1] = (struct gpa_extent){ p.cr3, w.image.ram_bytes - p.cr3 };
+        w.image.mem.extents = halves;
+        w.image.mem.n_extents = 2;
+        why = open_fails(&w.image.mem);
+        assert_int_equal(why.reason, WIN32_LAYOUT_WRONG);
+        assert_int_equal(why.address, p.cr3);
+        assert_non_null(strstr(why.detail, "of process 1000 is not there"));
+
+        /* In the same piece as right ones it is a process that ends just now. */
+        w.image.mem.n_extents = 1;
+        halves[0].len = w.image.ram_bytes;
+        vmie_win32_close(vmie_win32_open(&w.image.mem, 0, NULL));
+        assert_int_equal(w.image.mem.kcr3, w.kcr3);
+        windows_deinit(&w);
+}
+
 /* ---- levels ------------------------------------------------------------------------------------------------------ */
 
 static void five_levels_are_found_where_nobody_said_so(void **state)
@@ -471,6 +532,8 @@ int main(void)
                 cmocka_unit_test(holes_are_not_read),
                 cmocka_unit_test(a_source_that_misleads_is_read_from_end_to_end),
                 cmocka_unit_test(a_scan_of_a_huge_memory_ends),
+                cmocka_unit_test(a_root_beyond_ram_contradicts_the_layout),
+                cmocka_unit_test(a_piece_of_ram_without_a_right_root_is_not_where_it_is_said_to_be),
                 cmocka_unit_test(five_levels_are_found_where_nobody_said_so),
                 cmocka_unit_test(four_levels_are_found_where_nobody_said_so),
                 cmocka_unit_test(a_configured_number_of_levels_is_not_second_guessed),
