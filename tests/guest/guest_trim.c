@@ -10,50 +10,47 @@
 #define ROUND(list) (sizeof(list) / sizeof((list)[0]))
 
 static const enum machine_state hot[] = { MACHINE_PROTOTYPE, MACHINE_VALID, MACHINE_PROTOTYPE };
-static const enum machine_state readable[] = { MACHINE_TRANSITION, MACHINE_PROTOTYPE,
-        MACHINE_PROTOTYPE_TRANSITION, MACHINE_VALID, MACHINE_TRANSITION };
 static const enum machine_state unread[] = { MACHINE_NO_ENTRY, MACHINE_DEMAND_ZERO,
         MACHINE_PROTOTYPE_ZERO, MACHINE_PAGEFILE, MACHINE_PROTOTYPE_PAGEFILE, MACHINE_PROTOTYPE_VAD,
         MACHINE_TRANSITION, MACHINE_PROTOTYPE_TRANSITION };
 
 /* The pages of [@from, @to), each into the next state of the round. */
-static bool set_states(
+static void set_states(
         struct guest *g, uint64_t from, uint64_t to, const enum machine_state *states, size_t n)
 {
         for (uint64_t at = from, i = 0; at < to; at += PAGE_BYTES, i++)
-                if (!machine_set_state(&g->machine, at, states[i % n]))
-                        return guest_fail(g, "large pages are never trimmed", 0);
-        return true;
+                machine_set_state(&g->machine, at, states[i % n]);
 }
 
-static bool trim_latest(struct guest *g, const enum machine_state *states, size_t n)
+static uint64_t latest_slot(const struct guest *g)
 {
         const struct vgpu_producer *w = &g->producer.writer;
-        uint64_t from = VGPU_RING_OFFSET + w->latest * w->slot_stride;
 
-        return set_states(g, from, from + w->slot_stride, states, n);
+        return VGPU_RING_OFFSET + w->latest * w->slot_stride;
 }
 
 bool guest_trim(struct guest *g, enum machine_state state)
 {
+        const struct vgpu_producer *w = &g->producer.writer;
+
         if (!g->machine.producer)
                 return guest_fail(g, "there is no producer", 0);
-        if (g->producer.writer.latest == VGPU_SLOT_NONE)
+        if (w->latest == VGPU_SLOT_NONE)
                 return guest_fail(g, "there is no frame yet", 0);
         g->producer.trims = true;
-        if (state == MACHINE_N_STATES)
-                return trim_latest(g, readable, ROUND(readable));
-        return trim_latest(g, &state, 1);
+        return machine_trim(&g->machine, latest_slot(g), w->slot_stride, state) ||
+               guest_fail(g, "large pages are never trimmed", 0);
 }
 
 void guest_trim_published(struct guest *g)
 {
         const struct guest_options *o = &g->options;
+        uint64_t slot = latest_slot(g), bytes = g->producer.writer.slot_stride;
 
         if (o->trims && o->trim_state == MACHINE_N_STATES)
-                trim_latest(g, hot, ROUND(hot));
+                set_states(g, slot, slot + bytes, hot, ROUND(hot));
         else if (o->trims)
-                trim_latest(g, &o->trim_state, 1);
+                machine_trim(&g->machine, slot, bytes, o->trim_state);
 }
 
 void guest_trim_neighbours(struct guest *g)

@@ -239,6 +239,14 @@ bool machine_start_producer(struct machine *m, uint64_t bytes);
  */
 bool machine_set_state(struct machine *m, uint64_t offset, enum machine_state state);
 
+/**
+ * machine_trim() - let go of the pages of [@offset, @offset + @len) of the region
+ * @state: of every one; MACHINE_N_STATES: each page in turn into one whose bytes can still be read
+ *
+ * Return: as machine_set_state(), of the first page that failed.
+ */
+bool machine_trim(struct machine *m, uint64_t offset, uint64_t len, enum machine_state state);
+
 /* Unmap the producer's section and map a new, zero-filled one of @bytes, elsewhere in the same process. */
 bool machine_remap_region(struct machine *m, uint64_t bytes);
 

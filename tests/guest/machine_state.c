@@ -116,3 +116,16 @@ bool machine_set_state(struct machine *m, uint64_t offset, enum machine_state st
         publish_barrier();
         return true;
 }
+
+bool machine_trim(struct machine *m, uint64_t offset, uint64_t len, enum machine_state state)
+{
+        static const enum machine_state readable[] = { MACHINE_TRANSITION, MACHINE_PROTOTYPE,
+                MACHINE_PROTOTYPE_TRANSITION, MACHINE_VALID, MACHINE_TRANSITION };
+        const size_t n = sizeof(readable) / sizeof(readable[0]);
+
+        for (uint64_t at = 0, i = 0; at < len; at += PAGE_BYTES, i++)
+                if (!machine_set_state(
+                            m, offset + at, state == MACHINE_N_STATES ? readable[i % n] : state))
+                        return false;
+        return true;
+}

@@ -129,6 +129,20 @@ static const char *run_mode(struct desktop *d, char *arguments)
         return desktop_set_mode(d, &mode) ? NULL : d->machine->error;
 }
 
+/* [STATE]: all pages of the newest frame; without it, each in a state of its own. */
+static const char *run_trim(struct desktop *d, char *arguments)
+{
+        const char *name = text_word(&arguments);
+        int state = 0;
+
+        if (!*name)
+                return desktop_trim(d, MACHINE_N_STATES);
+        while (state < MACHINE_N_STATES && !text_equal(machine_state_names[state], name))
+                state++;
+        return state < MACHINE_N_STATES ? desktop_trim(d, (enum machine_state)state)
+                                        : "unknown state";
+}
+
 static const char *run_cursor(struct desktop *d, char *arguments)
 {
         const char *first = text_word(&arguments);
@@ -180,6 +194,7 @@ static const struct command commands[] = {
         { "mode", false, run_mode },
         { "cursor", false, run_cursor },
         { "hide-cursor", false, run_hide_cursor },
+        { "trim", true, run_trim },
         { "fault", false, run_fault },
         { "pause", false, run_hosts },
         { "resume", false, run_hosts },

@@ -127,6 +127,29 @@ uint32_t desktop_break_run(struct desktop *d)
         return vgpu_producer_break_run(&d->producer);
 }
 
+const char *desktop_trim(struct desktop *d, enum machine_state state)
+{
+        const struct vgpu_producer *p = &d->producer;
+
+        if (p->latest == VGPU_SLOT_NONE)
+                return "there is no frame yet";
+        if (!machine_trim(d->machine, VGPU_RING_OFFSET + p->latest * p->slot_stride, p->slot_stride,
+                    state))
+                return "large pages are never trimmed";
+        cpu_set_cr3(d->machine->producer->cr3); /* what it remembers of them is wrong now */
+        return NULL;
+}
+
+bool desktop_fault(struct desktop *d, uint64_t va)
+{
+        struct machine *m = d->machine;
+
+        if (!d->alive || va < m->region.gva || va - m->region.gva >= m->region.bytes ||
+                machine_translate(m, m->producer->cr3, va, NULL))
+                return false;
+        return machine_set_state(m, va - m->region.gva, MACHINE_VALID);
+}
+
 void desktop_tick(struct desktop *d, uint64_t now_ns)
 {
         if (!d->alive || d->hung || now_ns < d->next_beat_ns)

@@ -55,6 +55,16 @@ bool desktop_set_mode(struct desktop *d, const struct mode *mode);
 /** desktop_break_run() - a session break; return: the new run_epoch. There must be a producer. */
 uint32_t desktop_break_run(struct desktop *d);
 
+/**
+ * desktop_trim() - let go of the pages of the newest frame, as machine_trim() does
+ *
+ * They come back by page faults, when the producer writes there again. Return: NULL, or why not.
+ */
+const char *desktop_trim(struct desktop *d, enum machine_state state);
+
+/** desktop_fault() - a page fault at @va: true when it was one of those, and the page is there now */
+bool desktop_fault(struct desktop *d, uint64_t va);
+
 /** desktop_tick() - heartbeats, which never wait for a frame to be drawn: called from the timer interrupt */
 void desktop_tick(struct desktop *d, uint64_t now_ns);
 

@@ -17,7 +17,8 @@
 #define VM_SEL_DATA 0x10
 #define VM_SEL_TSS  0x18
 
-#define VM_VECTOR_TIMER 0x20 /* where the first PIC's line 0 is moved to */
-#define VM_N_VECTORS    0x30 /* exceptions and both PICs */
+#define VM_VECTOR_PAGE_FAULT 14
+#define VM_VECTOR_TIMER      0x20 /* where the first PIC's line 0 is moved to */
+#define VM_N_VECTORS         0x30 /* exceptions and both PICs */
 
 #endif /* VGPU_VM_LAYOUT_H */

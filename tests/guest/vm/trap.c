@@ -5,6 +5,7 @@
  */
 #include "trap.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,7 @@ _Static_assert(sizeof(struct tss) == 104, "a 64-bit task state segment");
 
 extern const uint8_t trap_stubs[];
 extern const uint8_t trap_timer_stub[];
+extern const uint8_t trap_page_fault_stub[];
 
 static struct gate idt[VM_N_VECTORS];
 static struct tss tss;
@@ -82,6 +84,23 @@ void trap_report(uint64_t vector, uint64_t error, uint64_t rip, uint64_t rsp)
         serial_put_hex(cpu_cr3());
         serial_puts("\n");
         cpu_halt();
+}
+
+/* Likewise; the stub goes by the flag. */
+void trap_page_fault(void);
+extern volatile bool trap_fault_resolved;
+
+volatile bool trap_fault_resolved;
+static bool (*resolve_fault)(uint64_t va);
+
+void trap_page_fault(void)
+{
+        trap_fault_resolved = resolve_fault && resolve_fault(cpu_cr2());
+}
+
+void trap_on_page_fault(bool (*resolve)(uint64_t va))
+{
+        resolve_fault = resolve;
 }
 
 void trap_panic(const char *why)
@@ -151,6 +170,7 @@ void trap_init(void)
         for (unsigned int vector = 0; vector < VM_N_VECTORS; vector++)
                 set_gate(vector, trap_stubs + vector * STUB_BYTES, 1);
         set_gate(VM_VECTOR_TIMER, trap_timer_stub, 0);
+        set_gate(VM_VECTOR_PAGE_FAULT, trap_page_fault_stub, 1);
         __asm__ volatile("lidt %0" : : "m"(idtr) : "memory");
         move_pics();
 }

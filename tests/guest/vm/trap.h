@@ -4,6 +4,9 @@
 #ifndef VGPU_VM_TRAP_H
 #define VGPU_VM_TRAP_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /**
  * trap_init() - load the descriptor tables and mask both PICs but the timer's line
  *
@@ -12,6 +15,13 @@
  * caller's.
  */
 void trap_init(void);
+
+/**
+ * trap_on_page_fault() - have somebody look at page faults before they are the end
+ * @resolve: makes the page at @va present and returns true, or false: then it is a panic as any other. Runs with
+ *           interrupts off and must not fault itself.
+ */
+void trap_on_page_fault(bool (*resolve)(uint64_t va));
 
 /** trap_panic() - print @why on the serial line and halt */
 __attribute__((noreturn)) void trap_panic(const char *why);

@@ -84,6 +84,11 @@ static void clear_low_ram(void)
         }
 }
 
+static bool resolve_fault(uint64_t va)
+{
+        return desktop_fault(&desktop, va);
+}
+
 static void build(uint32_t boot)
 {
         void *storage = give_memory();
@@ -130,6 +135,7 @@ void vm_main(uint64_t start_info)
         if (!options.seeded)
                 options.seed = cpu_tsc();
         clock_init(tick);
+        trap_on_page_fault(resolve_fault);
         build(cmos_count_boot());
         cpu_irq_on();
         command_ready(&context);

@@ -336,6 +336,42 @@ static void every_command_is_answered(void **state)
         shut_down(&w);
 }
 
+static bool slot_is_read(struct world *w, uint64_t slot)
+{
+        uint8_t byte;
+
+        return read_region(w, slot, &byte, sizeof(byte));
+}
+
+/* The processor takes the entries for what they are: it faults, and the frame that was let go is written over. */
+static void a_trimmed_frame_is_gone_until_the_producer_writes_there_again(void **state)
+{
+        static const char *const states[] = { "trim", "trim transition", "trim no-entry",
+                "trim prototype-zero" };
+        struct world w;
+
+        (void)state;
+        boot(&w, &(struct vm_proc_options){ .mode = "640x480@30" });
+        for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+                vgpu_producer_t block;
+                uint64_t slot;
+
+                check_a_frame(&w, 0);
+                tell(&w, "stop-heartbeat");
+                tell(&w, states[i]);
+                assert_true(read_region(&w, 0, &block, sizeof(block)));
+                slot = block.ring_offset + block.latest * block.slot_stride;
+                assert_false(slot_is_read(&w, slot));
+                tell(&w, "start-heartbeat");
+                wait_until(&w, slot_is_read, slot);
+                check_a_frame(&w, newest_frame(&w) + 3);
+        }
+        assert_int_not_equal(guest_proc_command(&w.guest, "trim sideways"), 0);
+        tell(&w, "restart-producer");
+        check_a_frame(&w, 0);
+        shut_down(&w);
+}
+
 static void every_mode_and_format_is_drawn(const char *pages)
 {
         static const char *const modes[] = { "1920x1080@10", "2560x1440@10", "3840x2160@5" };
@@ -427,6 +463,7 @@ int main(void)
                 cmocka_unit_test(a_reset_boots_another_kernel),
                 cmocka_unit_test(the_clock_stands_while_the_machine_is_stopped),
                 cmocka_unit_test(every_command_is_answered),
+                cmocka_unit_test(a_trimmed_frame_is_gone_until_the_producer_writes_there_again),
                 cmocka_unit_test(every_mode_is_drawn_through_scattered_pages),
                 cmocka_unit_test(every_mode_is_drawn_through_large_pages),
                 cmocka_unit_test(ram_in_a_file_works_like_a_memfd),
