@@ -288,7 +288,11 @@ static int recheck_run(const struct gva_gather *g, vmie_mem *m, const struct gat
 
 int gather_recheck(const struct gva_gather *g, vmie_mem *m, uint64_t offset, uint64_t len)
 {
-        for (size_t i = 0; i < g->n_runs; i++) {
+        /*
+         * Last read, first checked: what led to a table comes before it in runs[]. The other way round, a table that was
+         * left after its directory had been checked could hold anything by the time it is looked at, the old entry too.
+         */
+        for (size_t i = g->n_runs; i-- > 0;) {
                 const struct gather_run *run = &g->runs[i];
                 int r;
 
@@ -299,6 +303,7 @@ int gather_recheck(const struct gva_gather *g, vmie_mem *m, uint64_t offset, uin
                 r = recheck_run(g, m, run);
                 if (r <= 0)
                         return r;
+                read_fence();
         }
         return 1;
 }

@@ -115,6 +115,27 @@ static int is_linked(
         return back == self && forth == self;
 }
 
+/*
+ * Is what was alive when @o was read still the process that was listed? The fields of an object come in no order: its
+ * CreateTime may be from before it was given to another process, and the exit status from after. An object that shows
+ * the CreateTime later was not another's before.
+ */
+static int is_same(
+        const struct win32_anchors *a, vmie_mem *m, const process *p, const struct object *o)
+{
+        uint64_t create_time;
+        int r;
+
+        if (!is_alive(o) || o->head.pid != p->pid || o->cr3 != p->cr3)
+                return -ESTALE;
+        read_fence();
+        r = read_kernel(
+                a, m, p->eprocess + a->offsets.create_time, &create_time, sizeof(create_time));
+        if (r < 0)
+                return r;
+        return create_time == p->create_time ? 0 : -ESTALE;
+}
+
 int win32_process_check(const struct win32_anchors *a, vmie_mem *m, const process *p)
 {
         int r = 0;
@@ -123,11 +144,10 @@ int win32_process_check(const struct win32_anchors *a, vmie_mem *m, const proces
                 struct object o;
 
                 r = read_object(a, m, p->eprocess, &o);
+                if (r == 0)
+                        r = is_same(a, m, p, &o);
                 if (r < 0)
                         return r;
-                if (!is_alive(&o) || o.head.pid != p->pid || o.create_time != p->create_time ||
-                        o.cr3 != p->cr3)
-                        return -ESTALE;
                 r = is_linked(a, m, p->eprocess + a->offsets.links, &o.head.links);
                 if (r == 1)
                         return 0;
