@@ -144,8 +144,13 @@ static void judge_heartbeat(struct guest *g, const vgpup_status *status, uint64_
 static void pulse_of_producer(struct guest *g, uint64_t now_ns)
 {
         vgpup_status status;
+        int r;
 
-        if (vgpup_read_status(g->region, &g->mem, &status) < 0 || look_at_geometry(g) < 0) {
+        r = vgpup_read_status(g->region, &g->mem, &status);
+        /* Its page is on the move, or trimmed until the producer writes to it again: the next pulse sees. */
+        if (r == -EAGAIN)
+                return;
+        if (r < 0 || look_at_geometry(g) < 0) {
                 read_failed(g);
                 return;
         }
