@@ -218,14 +218,17 @@ static const struct vgpup_candidate *find_alive(
 }
 
 /* A producer that is there and refused is another trouble than none at all. */
-static void say_nothing_found(struct probe_report *report, vmie_win32 *v)
+static void say_nothing_found(
+        struct probe_report *report, vmie_win32 *v, const struct vgpup_progress *searched)
 {
         struct vgpup_suspect list[MAX_SUSPECTS];
         size_t total = 0;
 
+        progress_stage(&report->progress, "suspects");
         if (vgpup_discover_suspects(v, list, MAX_SUSPECTS, &total) < 0 || total == 0) {
                 probe_failed(report, "candidates", "start the producer in the guest",
-                        "no process holds a region");
+                        "no process holds a region (%zu processes, %zu pages looked into)",
+                        searched->n_processes, searched->n_pages);
                 return;
         }
         probe_failed(report, "candidates", probe_flaw_hint(list[0].flaw),
@@ -235,28 +238,37 @@ static void say_nothing_found(struct probe_report *report, vmie_win32 *v)
                 probe_suspect(report, &list[i]);
 }
 
+static bool look_at_candidates(struct probe_report *report, vmie_win32 *v,
+        const struct vgpup_candidate *list, size_t total)
+{
+        size_t n = total < MAX_CANDIDATES ? total : MAX_CANDIDATES;
+        const struct vgpup_candidate *alive;
+
+        probe_ok(report, "candidates", "%zu%s", total,
+                total > n ? ", only the newest 64 are looked at" : "");
+        alive = find_alive(report, vmie_win32_mem(v), list, n);
+        return alive && probe_frame(report, v, alive);
+}
+
 static bool find_region(struct probe_report *report, vmie_win32 *v)
 {
         struct vgpup_candidate *list = calloc(MAX_CANDIDATES, sizeof *list);
-        size_t total = 0, n;
-        const struct vgpup_candidate *found;
+        struct vgpup_progress searched = { 0 };
+        const struct vgpup_discovery how = { .progress = &searched };
+        size_t total = 0;
         bool ok = false;
         int r;
 
         progress_stage(&report->progress, "candidates");
-        r = list ? vgpup_discover_all(v, list, MAX_CANDIDATES, &total) : -ENOMEM;
-        n = total < MAX_CANDIDATES ? total : MAX_CANDIDATES;
-        if (r < 0) {
+        progress_follow(&report->progress, &searched.n_processes_done, &searched.n_processes);
+        r = list ? vgpup_discover(v, &how, list, MAX_CANDIDATES, &total) : -ENOMEM;
+        if (r < 0)
                 probe_failed(report, "candidates", "probe again", "the search broke off: %s",
                         strerror(-r));
-        } else if (n == 0) {
-                say_nothing_found(report, v);
-        } else {
-                probe_ok(report, "candidates", "%zu%s", total,
-                        total > n ? ", only the newest 64 are looked at" : "");
-                found = find_alive(report, vmie_win32_mem(v), list, n);
-                ok = found && probe_frame(report, v, found);
-        }
+        else if (total == 0)
+                say_nothing_found(report, v, &searched);
+        else
+                ok = look_at_candidates(report, v, list, total);
         free(list);
         return ok;
 }

@@ -55,9 +55,8 @@ static void draw(struct progress *p)
         if (!p->stage || ns < PATIENCE_NS)
                 return;
         progress_format(line, sizeof line, p->stage,
-                atomic_load_explicit(&p->n_done, memory_order_relaxed),
-                atomic_load_explicit(&p->n_total, memory_order_relaxed), ns / NS_PER_MS,
-                p->n_drawn++);
+                atomic_load_explicit(p->done, memory_order_relaxed),
+                atomic_load_explicit(p->total, memory_order_relaxed), ns / NS_PER_MS, p->n_drawn++);
         fprintf(p->out, "\r%s\033[K", line);
         fflush(p->out);
 }
@@ -107,6 +106,8 @@ void progress_stage(struct progress *p, const char *stage)
         pthread_mutex_lock(&p->lock);
         p->stage = stage;
         p->began_ns = latency_now();
+        p->done = &p->n_done;
+        p->total = &p->n_total;
         progress_count(p, 0, 0);
         pthread_mutex_unlock(&p->lock);
 }
@@ -115,6 +116,14 @@ void progress_count(struct progress *p, size_t n_done, size_t n_total)
 {
         atomic_store_explicit(&p->n_done, n_done, memory_order_relaxed);
         atomic_store_explicit(&p->n_total, n_total, memory_order_relaxed);
+}
+
+void progress_follow(struct progress *p, const atomic_size_t *n_done, const atomic_size_t *n_total)
+{
+        pthread_mutex_lock(&p->lock);
+        p->done = n_done;
+        p->total = n_total;
+        pthread_mutex_unlock(&p->lock);
 }
 
 void progress_clear(struct progress *p)

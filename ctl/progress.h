@@ -22,7 +22,8 @@ struct progress {
         const char *stage;    /* NULL: between two */
         uint64_t began_ns;
         unsigned n_drawn; /* of this stage; 0: the line is clear */
-        /* Set by whoever does the work, at any rate; total 0: no one knows how much there is. */
+        /* Whoever does the work counts here, or in counters of its own; total 0: nobody knows how much there is. */
+        const atomic_size_t *done, *total;
         atomic_size_t n_done, n_total;
 };
 
@@ -40,6 +41,9 @@ void progress_stage(struct progress *p, const char *stage);
 
 /* How far the stage is. Cheap, from any thread. */
 void progress_count(struct progress *p, size_t n_done, size_t n_total);
+
+/* The stage's counters are these, not progress_count()'s. Borrowed until the next stage begins or the line is cleared. */
+void progress_follow(struct progress *p, const atomic_size_t *n_done, const atomic_size_t *n_total);
 
 /* The stage is over and the line clear: the caller may print. */
 void progress_clear(struct progress *p);

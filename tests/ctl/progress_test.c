@@ -43,6 +43,7 @@ static void await(int fd, char *seen, size_t cap, const char *what)
 
 static void a_long_stage_is_seen_and_its_line_is_gone_before_the_result(void **state)
 {
+        atomic_size_t done = 2, total = 4;
         char seen[4096] = "";
         struct progress p;
         int ends[2];
@@ -55,6 +56,10 @@ static void a_long_stage_is_seen_and_its_line_is_gone_before_the_result(void **s
         progress_stage(&p, "candidates");
         progress_count(&p, 1, 4);
         await(ends[0], seen, sizeof seen, "candidates  [#####-");
+        progress_clear(&p);
+        progress_stage(&p, "processes");
+        progress_follow(&p, &done, &total);
+        await(ends[0], seen, sizeof seen, "processes   [##########-");
         progress_clear(&p);
         fputs("result", out);
         fflush(out);
