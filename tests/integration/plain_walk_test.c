@@ -50,6 +50,7 @@ static void disagree(const struct pair *p, uint64_t cr3, uint64_t gva, int r)
 static void compare(struct pair *p, uint64_t cr3, uint64_t gva)
 {
         struct plain_page page = plain_walk(&p->plain, cr3, gva);
+        const struct gva_fault *fault = gva_fault(&p->library);
         struct gva_mapping mapping;
         int r = gva_translate(&p->library, cr3, gva, &mapping);
         bool same;
@@ -66,12 +67,15 @@ static void compare(struct pair *p, uint64_t cr3, uint64_t gva)
                 p->n_zeros++;
                 break;
         case PLAIN_TRANSITION: /* a single look never believes one */
-                same = r == -EFAULT && gva_fault(&p->library)->kind == GVA_FAULT_TRANSITION;
+                same = r == -EFAULT && fault->kind == GVA_FAULT_TRANSITION;
+                if (same && !(fault->entry & 0x400)) /* the entry itself, not what it refers to */
+                        same = p->library.software(&p->library, fault->entry).address ==
+                               (page.gpa & ~UINT64_C(0xFFF));
                 p->n_transitions++;
                 break;
         default:
                 same = r == -EFAULT || r == -EINVAL;
-                same = same && gva_fault(&p->library)->kind != GVA_FAULT_TRANSITION;
+                same = same && fault->kind != GVA_FAULT_TRANSITION;
                 p->n_nothing++;
                 break;
         }
@@ -255,9 +259,9 @@ static uint64_t some_entry(void)
 static uint64_t some_random_address(unsigned levels)
 {
         unsigned unused = 64 - (12 + 9 * levels);
-        uint64_t gva = rnd();
+        uint64_t gva = (uint64_t)((int64_t)(rnd() << unused) >> unused);
 
-        return rnd() % 16 ? (uint64_t)((int64_t)(gva << unused) >> unused) : gva;
+        return rnd() % 8 ? gva : gva ^ UINT64_C(1) << rnd() % 64;
 }
 
 static void walk_at_random(unsigned levels, pte_software_fn software, uint64_t swizzled)
