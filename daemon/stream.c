@@ -184,6 +184,13 @@ struct pass {
         size_t touched; /* bytes of the destination that may have been written */
 };
 
+/* What was committed may be the last frame for a long time, so the next look is to find it again. Returns 0. */
+static int refuse(const struct stream_view *view)
+{
+        vgpup_sample_refuse(view->region);
+        return 0;
+}
+
 /* Copy and check into memory of ours. 1: every byte is this frame's. */
 static int take(struct stream *s, const struct stream_view *view, struct pass *pass, uint8_t *dst)
 {
@@ -195,15 +202,13 @@ static int take(struct stream *s, const struct stream_view *view, struct pass *p
         if (r == 0)
                 count_skip(s, view->region);
         if (r == 1 && uv_hrtime() - pass->start_ns > STREAM_LATE_NS) {
-                /* It may be the last one for a long time, so the next look is to find it again. */
-                vgpup_sample_refuse(view->region);
                 s->counters.late++;
-                r = 0;
+                r = refuse(view);
         }
         /* Last, for RAM may have been rewritten from outside the guest, and every check above be of what is there now. */
         if (r == 1 && !view->may_publish(view->ctx)) {
                 s->counters.overtaken++;
-                r = 0;
+                r = refuse(view);
         }
         return r;
 }

@@ -22,7 +22,18 @@ struct rig {
         struct outlet outlet;
         struct stream stream;
         struct stream_view view;
+        unsigned n_vetoes; /* frames that are not to be published yet */
 };
+
+static bool may_publish(void *ctx)
+{
+        struct rig *rig = ctx;
+
+        if (rig->n_vetoes == 0)
+                return true;
+        rig->n_vetoes--;
+        return false;
+}
 
 /* The guest's array becomes a file, which is how frames are copied; all else is still read through the image. */
 static void share_ram(struct rig *rig)
@@ -80,6 +91,8 @@ static void rig_open(struct rig *rig, bool staging)
         rig->view.source = rig->source;
         rig->view.epoch = 1;
         rig->view.producer_pid = p.pid;
+        rig->view.may_publish = may_publish;
+        rig->view.ctx = rig;
         bind_region(rig);
         image_calm(&rig->w.image);
 }
@@ -193,6 +206,25 @@ static void a_frame_that_came_late_is_taken_by_the_next_look(void **state)
         }
 }
 
+/* What came in was something else: the frame that had to wait for it is as good as before. */
+static void a_frame_that_was_overtaken_is_taken_by_the_next_look(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        for (int staging = 0; staging < 2; staging++) {
+                rig_open(&rig, staging);
+                rig.n_vetoes = 1;
+                while (rig.n_vetoes > 0)
+                        look(&rig);
+                assert_int_equal(rig.stream.counters.overtaken, 1);
+                assert_int_equal(rig.stream.counters.frames, 0);
+                look_until_published(&rig, 1);
+                expect_newest(&rig, 1, 0);
+                rig_close(&rig);
+        }
+}
+
 static void publish_with_damage(struct rig *rig)
 {
         uint32_t slot;
@@ -244,6 +276,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_frame_reaches_the_ring_once),
                 cmocka_unit_test(a_frame_that_came_late_is_taken_by_the_next_look),
+                cmocka_unit_test(a_frame_that_was_overtaken_is_taken_by_the_next_look),
                 cmocka_unit_test(damage_is_relative_to_the_frame_published_before),
                 cmocka_unit_test(damage_means_nothing_across_two_bindings),
         };
