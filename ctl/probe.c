@@ -12,17 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl.h"
 #include "text.h"
 
-#define MAX_CANDIDATES 64
-#define MAX_SUSPECTS   16
-#define MAX_PROCESSES  8192
-#define FIRST_PERIODS  2 /* a producer that keeps time has ticked by then */
-#define LAST_PERIODS   5 /* one that has not by then is silent */
+#define MAX_CANDIDATES                                                                             \
+        4096 /* a guest can make as many as it likes, and bury the live one under them */
+#define MAX_SUSPECTS  16
+#define MAX_PROCESSES 8192
 
 static const char *const win32_stage_names[] = {
         [WIN32_STAGE_KCR3] = "kcr3",
@@ -148,75 +146,6 @@ static bool list_processes(struct probe_report *report, vmie_win32 *v, bool show
         return r == 0;
 }
 
-void probe_wait_periods(unsigned n)
-{
-        uint64_t ms = (uint64_t)n * VGPU_HEARTBEAT_PERIOD_MS;
-        struct timespec t = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
-
-        while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
-                ;
-}
-
-/* Asks every candidate that has not answered yet. Return: how many have. */
-static size_t confirm(vmie_mem *m, const struct vgpup_candidate *list, size_t n, int *alive)
-{
-        size_t n_alive = 0;
-
-        for (size_t i = 0; i < n; i++) {
-                if (alive[i] <= 0)
-                        alive[i] = vgpup_confirm_alive(
-                                m, list[i].proc.cr3, list[i].region_gva, list[i].heartbeat);
-                n_alive += alive[i] > 0;
-        }
-        return n_alive;
-}
-
-/* Silence has two causes, and only the guest's own clock tells them apart. */
-static void say_silent(struct probe_report *report, vmie_mem *m, const struct win32_clock *before)
-{
-        struct win32_clock after;
-
-        if (win32_read_clock(m, &after) == 1 && before->interrupt_time == after.interrupt_time)
-                probe_failed(report, "alive", "resume or start the VM, then probe again",
-                        "no heartbeat, and the guest's clock stands still: the VM is paused or "
-                        "off");
-        else
-                probe_failed(report, "alive", "start the producer in the guest again",
-                        "no heartbeat in %u ms while the guest's clock runs: the producer has "
-                        "ended or hangs",
-                        LAST_PERIODS * VGPU_HEARTBEAT_PERIOD_MS);
-}
-
-/* Return: the newest that lives, or NULL. */
-static const struct vgpup_candidate *find_alive(
-        struct probe_report *report, vmie_mem *m, const struct vgpup_candidate *list, size_t n)
-{
-        int alive[MAX_CANDIDATES] = { 0 };
-        struct win32_clock before = { 0 };
-        size_t n_alive;
-
-        progress_stage(&report->progress, "alive");
-        win32_read_clock(m, &before);
-        probe_wait_periods(FIRST_PERIODS);
-        n_alive = confirm(m, list, n, alive);
-        for (unsigned p = FIRST_PERIODS; p < LAST_PERIODS && n_alive < n; p++) {
-                progress_count(&report->progress, p, LAST_PERIODS);
-                probe_wait_periods(1);
-                n_alive = confirm(m, list, n, alive);
-        }
-        progress_clear(&report->progress);
-        for (size_t i = 0; i < n; i++)
-                probe_candidate(report, &list[i], alive[i]);
-        if (n_alive)
-                probe_ok(report, "alive", "%zu of %zu", n_alive, n);
-        else
-                say_silent(report, m, &before);
-        for (size_t i = 0; i < n; i++)
-                if (alive[i] > 0)
-                        return &list[i];
-        return NULL;
-}
-
 /* A producer that is there and refused is another trouble than none at all. */
 static void say_nothing_found(
         struct probe_report *report, vmie_win32 *v, const struct vgpup_progress *searched)
@@ -244,9 +173,9 @@ static bool look_at_candidates(struct probe_report *report, vmie_win32 *v,
         size_t n = total < MAX_CANDIDATES ? total : MAX_CANDIDATES;
         const struct vgpup_candidate *alive;
 
-        probe_ok(report, "candidates", "%zu%s", total,
-                total > n ? ", only the newest 64 are looked at" : "");
-        alive = find_alive(report, vmie_win32_mem(v), list, n);
+        probe_ok(
+                report, "candidates", "%zu%s", total, total > n ? ", too many to look at all" : "");
+        alive = probe_alive(report, vmie_win32_mem(v), list, n);
         return alive && probe_frame(report, v, alive);
 }
 

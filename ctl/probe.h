@@ -75,8 +75,13 @@ void probe_kernel(
 void probe_processes(
         struct probe_report *report, const process *list, size_t n, size_t total, bool show);
 
-/* One candidate; @alive: 1, 0, or < 0 when it could not be read again. */
-void probe_candidate(struct probe_report *report, const struct vgpup_candidate *c, int alive);
+/* One candidate; @alive: 1, 0, or < 0 when it could not be read again; @line: as a line too. */
+void probe_candidate(
+        struct probe_report *report, const struct vgpup_candidate *c, int alive, bool line);
+
+/* A line for people below the last one. */
+void probe_note(struct probe_report *report, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
 
 /* A page that all but begins a region, when there is no candidate. */
 void probe_suspect(struct probe_report *report, const struct vgpup_suspect *s);
@@ -84,6 +89,10 @@ void probe_suspect(struct probe_report *report, const struct vgpup_suspect *s);
 /* What the newest frame is; @n_pieces: of RAM it lies in. */
 void probe_frame_found(struct probe_report *report, const vgpup_frame_desc *desc,
         const char *format, size_t n_pieces);
+
+/* The stage `alive`. Return: the first of @list, which has @n > 0, that lives; NULL when none does. */
+const struct vgpup_candidate *probe_alive(
+        struct probe_report *report, vmie_mem *m, const struct vgpup_candidate *list, size_t n);
 
 /* The stage `frame`, for the region to be read. Return: whether it held. */
 bool probe_frame(struct probe_report *report, vmie_win32 *v, const struct vgpup_candidate *c);

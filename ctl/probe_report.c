@@ -225,7 +225,22 @@ static json_object *alive_value(int alive)
         return alive < 0 ? NULL : json_object_new_boolean(alive);
 }
 
-void probe_candidate(struct probe_report *report, const struct vgpup_candidate *c, int alive)
+void probe_note(struct probe_report *report, const char *format, ...)
+{
+        va_list ap;
+
+        if (!report->lines)
+                return;
+        progress_clear(&report->progress);
+        fprintf(report->lines, "%-11s         ", "");
+        va_start(ap, format);
+        vfprintf(report->lines, format, ap);
+        va_end(ap);
+        fputc('\n', report->lines);
+}
+
+void probe_candidate(
+        struct probe_report *report, const struct vgpup_candidate *c, int alive, bool line)
 {
         json_object *o = json_object_new_object();
         char name[4 * sizeof c->proc.name + 1];
@@ -239,11 +254,11 @@ void probe_candidate(struct probe_report *report, const struct vgpup_candidate *
         json_object_object_add(o, "heartbeat", hex(c->heartbeat));
         json_object_object_add(o, "alive", alive_value(alive));
         json_object_array_add(json_object_object_get(report->result, "candidates"), o);
-        if (report->lines)
-                fprintf(report->lines,
-                        "%-11s         '%s' pid %" PRIu32 " cr3 0x%" PRIx64 " region 0x%" PRIx64
-                        " heartbeat %" PRIu64 ": %s\n",
-                        "", name, c->proc.pid, c->proc.cr3, c->region_gva, c->heartbeat,
+        if (line)
+                probe_note(report,
+                        "'%s' pid %" PRIu32 " cr3 0x%" PRIx64 " region 0x%" PRIx64
+                        " heartbeat %" PRIu64 ": %s",
+                        name, c->proc.pid, c->proc.cr3, c->region_gva, c->heartbeat,
                         alive > 0 ? "alive"
                         : alive   ? "cannot be read any more"
                                   : "silent");
@@ -263,9 +278,8 @@ void probe_suspect(struct probe_report *report, const struct vgpup_suspect *s)
         json_object_object_add(o, "abi_version", hex(s->abi_version));
         json_object_object_add(o, "producer_pid", json_object_new_int64(s->producer_pid));
         json_object_array_add(json_object_object_get(report->result, "suspects"), o);
-        if (report->lines)
-                fprintf(report->lines, "%-11s         '%s' pid %" PRIu32 " at 0x%" PRIx64 ": %s\n",
-                        "", name, s->proc.pid, s->gva, vgpup_flaw_text(s->flaw));
+        probe_note(report, "'%s' pid %" PRIu32 " at 0x%" PRIx64 ": %s", name, s->proc.pid, s->gva,
+                vgpup_flaw_text(s->flaw));
 }
 
 void probe_frame_found(struct probe_report *report, const vgpup_frame_desc *desc,

@@ -144,6 +144,20 @@ static void a_hanging_producer_is_told_from_a_paused_guest(void **state)
         assert_fails(NULL, NULL, "the VM is paused or off");
 }
 
+static void a_live_producer_is_found_among_many_dead_ones(void **state)
+{
+        struct tool_result r;
+
+        (void)state;
+        command("decoys 1000");
+        r = run_probe(NULL, NULL);
+        if (r.exit_code != 0)
+                fail_msg("%s%s", r.out, r.err);
+        assert_non_null(strstr(r.out, ": alive\n"));
+        assert_non_null(strstr(r.out, "more that are silent"));
+        tool_result_deinit(&r);
+}
+
 static void a_guest_without_a_producer_says_so(void **state)
 {
         (void)state;
@@ -167,6 +181,7 @@ int main(void)
                 CASE(the_processes_are_listed_for_people_and_for_programs),
                 CASE(a_given_root_leads_to_the_same_guest),
                 CASE(a_hanging_producer_is_told_from_a_paused_guest),
+                CASE(a_live_producer_is_found_among_many_dead_ones),
                 CASE(a_guest_without_a_producer_says_so),
                 CASE(a_wrong_machine_fails_at_a_stage_and_is_suspected),
         };
