@@ -31,8 +31,9 @@ struct outcome {
 struct call {
         const char *name;
         int (*run)(struct fixture *f, struct outcome *out);
-        int done;  /* what it returns when all is well */
-        bool same; /* done means: the honest outcome, not only a sound one */
+        int done;         /* what it returns when all is well */
+        size_t max_reads; /* over a guest as small as this, whatever it does */
+        bool same;        /* done means: the honest outcome, not only a sound one */
 };
 
 extern const struct call hostile_calls[];
