@@ -106,6 +106,9 @@ void kernel_set_initial_process(struct machine *m, uint64_t eprocess);
 /* machine_process.c */
 bool process_build_initial(struct machine *m);
 
+/* machine_user.c */
+bool user_half_build(struct machine *m, struct machine_process *p);
+
 /* machine_region.c */
 void region_release(struct machine *m, bool clear_entries);
 
