@@ -1,6 +1,8 @@
 # Turns eprocess_layouts.csv into the C table of known EPROCESS layouts, one row per build.
 # cmake -DCSV=... -DOUT=... -P layouts.cmake
 
+cmake_policy(SET CMP0007 NEW) # an empty cell is a cell
+
 set(columns UniqueProcessId ActiveProcessLinks InheritedFromUniqueProcessId ImageFileName CreateTime
         ExitTime ExitStatus)
 set(members pid links ppid name create_time exit_time exit_status)
