@@ -55,7 +55,10 @@ static const struct command commands[] = {
                 .summary = "look for a region in a guest's RAM, without a daemon",
                 .help = "  --ram FILE      the guest's RAM: memory-backend-file's path, or "
                         "/proc/PID/fd/N of a memfd;\n"
-                        "                  once for each NUMA node's, in their order\n"
+                        "                  once for each NUMA node's, in their order; or an image: "
+                        "raw, "
+                        "ELF core or\n"
+                        "                  complete Windows crash dump\n"
                         "  --machine M     q35 (default), pc, microvm or flat\n"
                         "  --ram-size S    bytes, also as 0x..., or with K, M, G (default: the "
                         "file's size)\n"

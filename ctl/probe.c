@@ -49,25 +49,27 @@ static void say_unopened(struct probe_report *report, const struct probe_request
                         why->error ? strerror(why->error) : "");
 }
 
-static vgpu_source *open_source(struct probe_report *report, const struct probe_request *request)
+/* Files of several backends are RAM that is in use; a single one may be an image that was taken of it. */
+static vgpu_source *open_files(const struct probe_request *request,
+        struct vgpu_image_info *ret_info, struct vgpu_source_failure *why)
+{
+        if (request->n_ram == 1)
+                return vgpu_image_open(
+                        request->ram[0], request->machine, request->ram_size, ret_info, why);
+        return vgpu_source_open_files(
+                request->ram, request->n_ram, request->machine, request->ram_size, why);
+}
+
+static vgpu_source *open_source(struct probe_report *report, const struct probe_request *request,
+        struct vgpu_image_info *ret_info)
 {
         struct vgpu_source_failure why = { 0 };
-        vgpu_source *source;
-        char ram[512], bytes[32];
-        size_t n_pieces;
+        vgpu_source *source = open_files(request, ret_info, &why);
 
-        source = vgpu_source_open_files(
-                request->ram, request->n_ram, request->machine, request->ram_size, &why);
-        if (!source) {
+        if (source)
+                probe_source(report, request, source, ret_info);
+        else
                 say_unopened(report, request, &why);
-                return NULL;
-        }
-        text_escape(ram, sizeof ram, request->ram[0], strlen(request->ram[0]));
-        vgpu_source_pieces(source, &n_pieces);
-        probe_ok(report, "source", "%s%s, %s as %s in %zu piece%s", ram,
-                request->n_ram > 1 ? " and others" : "",
-                text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)),
-                vgpu_machine_name(request->machine), n_pieces, n_pieces == 1 ? "" : "s");
         return source;
 }
 
@@ -100,15 +102,24 @@ static bool never_written(const struct probe_request *request)
         return true;
 }
 
-static vmie_win32 *open_kernel(
-        struct probe_report *report, vmie_mem *m, const struct probe_request *request)
+/* The root in a crash dump's header may be any process': a last resort. */
+static vmie_win32 *open_win32(
+        vmie_mem *m, uint64_t given, uint64_t from_header, struct win32_failure *why)
+{
+        vmie_win32 *v = vmie_win32_open(m, given, why);
+
+        return v || given || !from_header ? v : vmie_win32_open(m, from_header, why);
+}
+
+static vmie_win32 *open_kernel(struct probe_report *report, vmie_mem *m,
+        const struct probe_request *request, const struct vgpu_image_info *image)
 {
         struct win32_failure why = { 0 };
         char detail[640];
         vmie_win32 *v;
 
         progress_stage(&report->progress, "kernel");
-        v = vmie_win32_open(m, request->kcr3, &why);
+        v = open_win32(m, request->kcr3, image->kcr3, &why);
         if (v) {
                 probe_kernel(report, vmie_win32_info(v), request->kcr3 != 0, m->levels);
                 return v;
@@ -167,7 +178,7 @@ static void say_nothing_found(
                 probe_suspect(report, &list[i]);
 }
 
-static bool look_at_candidates(struct probe_report *report, vmie_win32 *v,
+static bool look_at_candidates(struct probe_report *report, vmie_win32 *v, bool image,
         const struct vgpup_candidate *list, size_t total)
 {
         size_t n = total < MAX_CANDIDATES ? total : MAX_CANDIDATES;
@@ -175,11 +186,12 @@ static bool look_at_candidates(struct probe_report *report, vmie_win32 *v,
 
         probe_ok(
                 report, "candidates", "%zu%s", total, total > n ? ", too many to look at all" : "");
-        alive = probe_alive(report, vmie_win32_mem(v), list, n);
+        alive = image ? probe_untold(report, list, n)
+                      : probe_alive(report, vmie_win32_mem(v), list, n);
         return alive && probe_frame(report, v, alive);
 }
 
-static bool find_region(struct probe_report *report, vmie_win32 *v)
+static bool find_region(struct probe_report *report, vmie_win32 *v, bool image)
 {
         struct vgpup_candidate *list = calloc(MAX_CANDIDATES, sizeof *list);
         struct vgpup_progress searched = { 0 };
@@ -197,14 +209,15 @@ static bool find_region(struct probe_report *report, vmie_win32 *v)
         else if (total == 0)
                 say_nothing_found(report, v, &searched);
         else
-                ok = look_at_candidates(report, v, list, total);
+                ok = look_at_candidates(report, v, image, list, total);
         free(list);
         return ok;
 }
 
 bool probe(struct probe_report *report, const struct probe_request *request)
 {
-        vgpu_source *source = open_source(report, request);
+        struct vgpu_image_info image = { .kind = VGPU_IMAGE_RAW };
+        vgpu_source *source = open_source(report, request, &image);
         vmie_win32 *v = NULL;
         vmie_mem m;
         bool found = false;
@@ -212,9 +225,9 @@ bool probe(struct probe_report *report, const struct probe_request *request)
         if (!source)
                 return false;
         vgpu_source_mem_pread(source, &m);
-        v = open_kernel(report, &m, request);
+        v = open_kernel(report, &m, request, &image);
         if (v && list_processes(report, v, request->list))
-                found = find_region(report, v);
+                found = find_region(report, v, image.kind != VGPU_IMAGE_RAW);
         json_object_object_add(report->result, "ok", json_object_new_boolean(found));
         vmie_win32_close(v);
         vgpu_source_close(source);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "progress.h"
+#include "vgpu_image.h"
 #include "vgpu_perception.h"
 #include "vgpu_source.h"
 
@@ -59,6 +60,9 @@ void probe_failed(struct probe_report *report, const char *stage, const char *hi
 /* Why the probe ended without a live region; NULL when it did not. Lives as long as @report. */
 const char *probe_reason(const struct probe_report *report);
 
+void probe_source(struct probe_report *report, const struct probe_request *request,
+        const vgpu_source *source, const struct vgpu_image_info *image);
+
 /**
  * probe_kernel() - root, kernel and offsets held
  * @given:  the root was
@@ -75,9 +79,17 @@ void probe_kernel(
 void probe_processes(
         struct probe_report *report, const process *list, size_t n, size_t total, bool show);
 
-/* One candidate; @alive: 1, 0, or < 0 when it could not be read again; @line: as a line too. */
-void probe_candidate(
-        struct probe_report *report, const struct vgpup_candidate *c, int alive, bool line);
+/* What is known of a candidate's life; < 0: nothing. */
+enum probe_life {
+        PROBE_SILENT = 0,
+        PROBE_ALIVE = 1,
+        PROBE_GONE = -1,   /* could not be read again */
+        PROBE_UNTOLD = -2, /* an image is one moment */
+};
+
+/* One candidate; @line: as a line too. */
+void probe_candidate(struct probe_report *report, const struct vgpup_candidate *c,
+        enum probe_life life, bool line);
 
 /* A line for people below the last one. */
 void probe_note(struct probe_report *report, const char *format, ...)
@@ -93,6 +105,10 @@ void probe_frame_found(struct probe_report *report, const vgpup_frame_desc *desc
 /* The stage `alive`. Return: the first of @list, which has @n > 0, that lives; NULL when none does. */
 const struct vgpup_candidate *probe_alive(
         struct probe_report *report, vmie_mem *m, const struct vgpup_candidate *list, size_t n);
+
+/* The same for an image: nothing is waited for, and the first of @list is as good as any. */
+const struct vgpup_candidate *probe_untold(
+        struct probe_report *report, const struct vgpup_candidate *list, size_t n);
 
 /* The stage `frame`, for the region to be read. Return: whether it held. */
 bool probe_frame(struct probe_report *report, vmie_win32 *v, const struct vgpup_candidate *c);

@@ -107,3 +107,14 @@ const struct vgpup_candidate *probe_alive(
         free(alive);
         return newest;
 }
+
+const struct vgpup_candidate *probe_untold(
+        struct probe_report *report, const struct vgpup_candidate *list, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                probe_candidate(report, &list[i], PROBE_UNTOLD, i < SILENT_SHOWN);
+        if (n > SILENT_SHOWN)
+                probe_note(report, "and %zu more", n - SILENT_SHOWN);
+        probe_ok(report, "alive", "an image is one moment: nobody can tell");
+        return &list[0];
+}

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <string.h>
 #include <time.h>
 
 #include "text.h"
@@ -40,6 +41,7 @@ int probe_report_init(struct probe_report *report, FILE *lines, FILE *terminal)
         progress_start(&report->progress, terminal);
         json_object_object_add(result, "schema", json_object_new_int(SCHEMA));
         json_object_object_add(result, "stages", json_object_new_array());
+        json_object_object_add(result, "source", NULL);
         json_object_object_add(result, "kernel", NULL);
         json_object_object_add(result, "processes", json_object_new_int(0));
         json_object_object_add(result, "process_list", NULL);
@@ -112,6 +114,28 @@ const char *probe_reason(const struct probe_report *report)
         json_object *last = n ? json_object_array_get_idx(stages, n - 1) : NULL;
 
         return json_object_get_string(json_object_object_get(last, "reason"));
+}
+
+void probe_source(struct probe_report *report, const struct probe_request *request,
+        const vgpu_source *source, const struct vgpu_image_info *image)
+{
+        bool raw = image->kind == VGPU_IMAGE_RAW;
+        json_object *o = json_object_new_object();
+        char ram[512], bytes[32];
+        size_t n_pieces;
+
+        vgpu_source_pieces(source, &n_pieces);
+        json_object_object_add(
+                o, "kind", json_object_new_string(vgpu_image_kind_text(image->kind)));
+        json_object_object_add(o, "bytes", hex(vgpu_source_ram_size(source)));
+        json_object_object_add(o, "pieces", json_object_new_uint64(n_pieces));
+        json_object_object_add(report->result, "source", o);
+        probe_ok(report, "source", "%s%s, %s %s %s in %zu piece%s",
+                text_escape(ram, sizeof ram, request->ram[0], strlen(request->ram[0])),
+                request->n_ram > 1 ? " and others" : "",
+                text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)), raw ? "as" : "in a",
+                raw ? vgpu_machine_name(request->machine) : vgpu_image_kind_text(image->kind),
+                n_pieces, n_pieces == 1 ? "" : "s");
 }
 
 void probe_kernel(
@@ -220,9 +244,24 @@ void probe_processes(
                 show_processes(report, list, n);
 }
 
-static json_object *alive_value(int alive)
+static json_object *alive_value(enum probe_life life)
 {
-        return alive < 0 ? NULL : json_object_new_boolean(alive);
+        return life < 0 ? NULL : json_object_new_boolean(life);
+}
+
+static const char *life_text(enum probe_life life)
+{
+        switch (life) {
+        case PROBE_SILENT:
+                return "silent";
+        case PROBE_ALIVE:
+                return "alive";
+        case PROBE_GONE:
+                return "cannot be read any more";
+        case PROBE_UNTOLD:
+                return "when the image was taken";
+        }
+        return "unknown";
 }
 
 void probe_note(struct probe_report *report, const char *format, ...)
@@ -239,8 +278,8 @@ void probe_note(struct probe_report *report, const char *format, ...)
         fputc('\n', report->lines);
 }
 
-void probe_candidate(
-        struct probe_report *report, const struct vgpup_candidate *c, int alive, bool line)
+void probe_candidate(struct probe_report *report, const struct vgpup_candidate *c,
+        enum probe_life life, bool line)
 {
         json_object *o = json_object_new_object();
         char name[4 * sizeof c->proc.name + 1];
@@ -252,16 +291,14 @@ void probe_candidate(
         json_object_object_add(o, "region", hex(c->region_gva));
         json_object_object_add(o, "region_bytes", hex(c->region_bytes));
         json_object_object_add(o, "heartbeat", hex(c->heartbeat));
-        json_object_object_add(o, "alive", alive_value(alive));
+        json_object_object_add(o, "alive", alive_value(life));
         json_object_array_add(json_object_object_get(report->result, "candidates"), o);
         if (line)
                 probe_note(report,
                         "'%s' pid %" PRIu32 " cr3 0x%" PRIx64 " region 0x%" PRIx64
                         " heartbeat %" PRIu64 ": %s",
                         name, c->proc.pid, c->proc.cr3, c->region_gva, c->heartbeat,
-                        alive > 0 ? "alive"
-                        : alive   ? "cannot be read any more"
-                                  : "silent");
+                        life_text(life));
 }
 
 void probe_suspect(struct probe_report *report, const struct vgpup_suspect *s)

@@ -3,6 +3,7 @@
  *
  * A guest is built in memory, one thing in it is damaged, and a probe looks at it. Each kind of damage is a row.
  */
+#include <elf.h>
 #include <json-c/json.h>
 #include <poll.h>
 #include <pthread.h>
@@ -248,6 +249,83 @@ static void ram_in_two_files_is_one_guest_and_a_missing_one_is_named(void **stat
         guest_close(&guest);
 }
 
+/* What dump-guest-memory writes, with one segment. */
+static int core_of(const struct guest *g, char *path, size_t cap, size_t lost)
+{
+        static uint8_t file[4096 + (128 << 20)];
+        const Elf64_Ehdr header = {
+                .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+                        EV_CURRENT },
+                .e_type = ET_CORE,
+                .e_machine = EM_X86_64,
+                .e_version = EV_CURRENT,
+                .e_phoff = sizeof header,
+                .e_ehsize = sizeof header,
+                .e_phentsize = sizeof(Elf64_Phdr),
+                .e_phnum = 1,
+        };
+        const Elf64_Phdr load = {
+                .p_type = PT_LOAD,
+                .p_offset = 4096,
+                .p_filesz = g->ram.size,
+                .p_memsz = g->ram.size,
+        };
+
+        assert_int_equal(g->ram.size, sizeof file - 4096);
+        memcpy(file, &header, sizeof header);
+        memcpy(file + sizeof header, &load, sizeof load);
+        memcpy(file + 4096, g->ram.base, g->ram.size);
+        return memfd_of(file, sizeof file - lost, path, cap);
+}
+
+static void an_image_tells_all_but_whether_the_producer_lived(void **state)
+{
+        char path[64];
+        const struct probe_request request = { .ram = { path }, .n_ram = 1 };
+        struct probe_report report;
+        json_object *candidate;
+        int fd;
+
+        (void)state;
+        open_guest(NULL);
+        guest_run_due(&guest);
+        fd = core_of(&guest, path, sizeof path, 0);
+        assert_int_equal(probe_report_init(&report, NULL, NULL), 0);
+        if (!probe(&report, &request))
+                fail_msg("%s", string_at(last_stage(&report), "reason"));
+        assert_schema(&report, "an image");
+        assert_string_equal(string_at(last_stage(&report), "stage"), "frame");
+        assert_string_equal(
+                string_at(json_object_object_get(report.result, "source"), "kind"), "ELF core");
+        candidate =
+                json_object_array_get_idx(json_object_object_get(report.result, "candidates"), 0);
+        assert_true(json_object_object_get_ex(candidate, "alive", NULL));
+        assert_null(json_object_object_get(candidate, "alive"));
+        probe_report_deinit(&report);
+        close(fd);
+        guest_close(&guest);
+}
+
+static void an_image_cut_short_is_no_source(void **state)
+{
+        char path[64];
+        const struct probe_request request = { .ram = { path }, .n_ram = 1 };
+        struct probe_report report;
+        int fd;
+
+        (void)state;
+        open_guest(NULL);
+        fd = core_of(&guest, path, sizeof path, 1 << 20);
+        assert_int_equal(probe_report_init(&report, NULL, NULL), 0);
+        assert_false(probe(&report, &request));
+        assert_schema(&report, "an image cut short");
+        assert_string_equal(string_at(last_stage(&report), "stage"), "source");
+        assert_non_null(strstr(string_at(last_stage(&report), "reason"), "image is damaged"));
+        probe_report_deinit(&report);
+        close(fd);
+        guest_close(&guest);
+}
+
 static int read_schema(void **state)
 {
         (void)state;
@@ -266,6 +344,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(an_undamaged_guest_is_found_whatever_it_is_like),
+                cmocka_unit_test(an_image_tells_all_but_whether_the_producer_lived),
+                cmocka_unit_test(an_image_cut_short_is_no_source),
                 cmocka_unit_test(ram_in_two_files_is_one_guest_and_a_missing_one_is_named),
                 cmocka_unit_test(
                         each_kind_of_broken_guest_is_named_by_its_stage_in_words_of_its_own),
