@@ -113,7 +113,6 @@ static int start(struct daemon *d)
         r = guest_init(&d->guest, &d->loop, d->config, &d->outlet);
         if (r < 0) {
                 journal_log(LOG_ERR, "Cannot start looking at the guest: %s", strerror(-r));
-                outlet_close(&d->outlet);
                 return r;
         }
         start_handles(d);

@@ -269,22 +269,22 @@ int guest_init(
         memcpy(g->ram_name, config->guest.ram, sizeof(g->ram_name));
         stream_init(&g->stream, outlet, config->ring.staging);
         g->look_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-        if (g->look_fd < 0)
-                return -errno;
-        r = uv_poll_init(loop, &g->look, g->look_fd);
+        r = g->look_fd < 0 ? -errno : uv_poll_init(loop, &g->look, g->look_fd);
         if (r < 0) {
-                close(g->look_fd);
-                g->look_fd = -1;
+                outlet_close(outlet);
                 return r;
         }
         r = init_handles(g);
         if (r == 0)
                 r = guest_vm_init(g);
+        if (r < 0) {
+                guest_stop(g);
+                return r;
+        }
         watch_for_ram(g);
-        if (r == 0)
-                r = uv_timer_start(&g->retry, guest_on_retry, 0, 0);
+        uv_timer_start(&g->retry, guest_on_retry, 0, 0);
         guest_tell(g);
-        return r;
+        return 0;
 }
 
 void guest_stop(struct guest *g)

@@ -86,7 +86,7 @@ struct guest {
  *
  * Everything is borrowed and must outlive guest_deinit(). The first event comes from the loop.
  *
- * Return: 0, or what libuv or timerfd_create() said.
+ * Return: 0, or what libuv or timerfd_create() said; the outlet is closed then, and the loop runs out.
  */
 int guest_init(
         struct guest *g, uv_loop_t *loop, const struct vgpu_config *config, struct outlet *outlet);

@@ -242,6 +242,18 @@ static int take_staged(struct stream *s, const struct stream_view *view, struct 
         return 1;
 }
 
+/* No ring for frames of this size: said once per size, counted for each. */
+static void refuse_mode(struct stream *s, const struct vgpup_sample *sample, int error)
+{
+        s->counters.too_big++;
+        if (s->refused_bytes == sample->bytes)
+                return;
+        s->refused_bytes = sample->bytes;
+        journal_log(LOG_WARNING,
+                "No ring for frames of %ux%u (%zu bytes each): %s; waiting for a smaller mode",
+                sample->desc.width, sample->desc.height, sample->bytes, strerror(-error));
+}
+
 static int look_for_frame(struct stream *s, const struct stream_view *view, enum pacer_saw *ret_saw)
 {
         uint64_t torn = vgpup_torn_retries(view->region);
@@ -261,7 +273,7 @@ static int look_for_frame(struct stream *s, const struct stream_view *view, enum
         *ret_saw = PACER_SAW_FRAME;
         r = outlet_fit(s->outlet, pass.sample.bytes);
         if (r < 0) {
-                s->counters.too_big++;
+                refuse_mode(s, &pass.sample, r);
                 return 0;
         }
         r = s->use_staging ? take_staged(s, view, &pass) : take_straight(s, view, &pass);

@@ -31,6 +31,7 @@ struct stream {
         uint64_t staging_bytes;
         bool use_staging;
         struct stream_counters counters;
+        uint64_t refused_bytes; /* size of the frames that no ring could be made for, 0: none */
 
         /* the newest published frame */
         vgpup_frame_desc mode; /* width 0: none yet */
