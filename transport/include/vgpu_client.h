@@ -41,7 +41,7 @@ struct vgpu_client;
 struct vgpu_client_options {
         uint32_t flags;
         int32_t timeout_ms; /* for the daemon's welcome in connect; 0: 2000 */
-        /* shown by `vgpuctl clients`; at most 31 bytes are used; NULL: the program's name */
+        /* shown in the daemon's log; at most 31 bytes are used; NULL: the program's name */
         const char *name;
 };
 

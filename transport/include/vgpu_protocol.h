@@ -87,7 +87,7 @@ struct vgpu_msg_hello {
         struct vgpu_msg_header header;
         uint32_t wants;
         uint32_t reserved;
-        char name[32]; /* for `vgpuctl clients`; NUL-padded, any bytes */
+        char name[32]; /* who it is, for the daemon's log; NUL-padded, any bytes */
 };
 
 struct vgpu_msg_stats {
