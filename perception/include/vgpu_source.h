@@ -126,6 +126,27 @@ vgpu_source *vgpu_source_open_files(const char *const *paths, size_t n_paths,
 vgpu_source *vgpu_source_open_layout(const char *const *paths, size_t n_paths,
         const struct vgpu_layout *layout, struct vgpu_source_failure *reterr_why);
 
+/**
+ * vgpu_source_open_process() - memory of a QEMU that keeps it to itself, out of its address space
+ * @pid:    of QEMU; the caller may trace it
+ * @layout: each piece's offset is its address there, from QEMU's monitor; files are not looked at
+ *
+ * Read by process_vm_readv(), a hundred and more stretches a call. The process is held by a pidfd: what is read after its
+ * end, perhaps from another with its number, is -ESTALE.
+ */
+vgpu_source *vgpu_source_open_process(
+        int pid, const struct vgpu_layout *layout, struct vgpu_source_failure *reterr_why);
+
+/**
+ * vgpu_source_use_uring() - read files by io_uring from now on, and give the map up
+ *
+ * Done by itself for files that cannot be mapped. One submission for up to a megabyte of a frame's stretches, joined where
+ * they lie side by side, into registered buffers.
+ *
+ * Return: 0, or negative errno (-ENOSYS, -EPERM: the host has no io_uring for us); the source is what it was then.
+ */
+int vgpu_source_use_uring(vgpu_source *s);
+
 /* Unmaps and closes. NULL is fine. No vmie_mem made from it may be used afterwards. Returns NULL. */
 vgpu_source *vgpu_source_close(vgpu_source *s);
 
@@ -134,7 +155,7 @@ uint64_t vgpu_source_ram_size(const vgpu_source *s);
 /* Where RAM lies; ascending. Borrowed, lives as long as @s. */
 const struct vgpu_layout_piece *vgpu_source_pieces(const vgpu_source *s, size_t *ret_n);
 
-/* Fill @ret_mem to read by pread / through the map. @ret_mem borrows @s; any number may exist, one per thread. */
+/* Fill @ret_mem to read by pread / through the map (or the way that frames are read instead). @ret_mem borrows @s; any number may exist, one per thread. */
 void vgpu_source_mem_pread(vgpu_source *s, vmie_mem *ret_mem);
 void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);
 

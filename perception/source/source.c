@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -204,7 +205,20 @@ uint64_t vgpu_source_ram_size(const vgpu_source *s)
 
 vgpu_source *source_new(void)
 {
-        return calloc(1, sizeof(vgpu_source));
+        vgpu_source *s = calloc(1, sizeof(*s));
+
+        if (s != NULL)
+                s->pidfd = -1;
+        return s;
+}
+
+int vgpu_source_use_uring(vgpu_source *s)
+{
+        int r = source_uring_start(s);
+
+        if (r == 0)
+                source_unmap(s);
+        return r;
 }
 
 static struct vgpu_source_failure add_files(
@@ -244,6 +258,9 @@ static vgpu_source *finish(
                         .error = ENOMEM };
         else if (why.reason == VGPU_SOURCE_OK)
                 why = source_map(s);
+        /* A filesystem without maps, or no room for one this large: there is another way. */
+        if (why.reason == VGPU_SOURCE_MAP_FAILED && vgpu_source_use_uring(s) == 0)
+                why.reason = VGPU_SOURCE_OK;
         if (why.reason == VGPU_SOURCE_OK)
                 return s;
         if (reterr_why != NULL)
@@ -294,6 +311,9 @@ vgpu_source *vgpu_source_close(vgpu_source *s)
         if (s == NULL)
                 return NULL;
         source_unmap(s);
+        source_uring_stop(s);
+        if (s->pidfd >= 0)
+                close(s->pidfd);
         for (size_t i = 0; i < s->n_files; i++) {
                 if (s->file[i].fd >= 0)
                         close(s->file[i].fd);
@@ -319,12 +339,61 @@ static vmie_mem mem_over(vgpu_source *s, const struct vmie_mem_ops *ops)
 
 void vgpu_source_mem_pread(vgpu_source *s, vmie_mem *ret_mem)
 {
-        *ret_mem = mem_over(s, &source_pread_ops);
+        *ret_mem = mem_over(s, s->way->scan);
 }
 
 void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem)
 {
-        *ret_mem = mem_over(s, &source_map_ops);
+        *ret_mem = mem_over(s, s->way->frame);
+}
+
+/* ---- gathering --------------------------------------------------------------------------------------------------- */
+
+static bool ram_has(const vgpu_source *s, uint64_t gpa, uint64_t len)
+{
+        uint64_t left = 0;
+
+        while (source_piece_at(s, gpa, &left) != NULL) {
+                if (len <= left)
+                        return true;
+                len -= left;
+                gpa += left;
+        }
+        return false;
+}
+
+bool source_next_stretch(struct source_walk *w, struct source_stretch *ret)
+{
+        for (; w->i < w->n_extents; w->i++, w->done = 0) {
+                const struct gva_extent *e = &w->extents[w->i];
+                uint8_t *dst = w->dst + (e->offset - w->base_offset) + w->done;
+                uint64_t gpa = e->gpa + w->done, len = e->len - w->done, left = 0;
+                const struct vgpu_layout_piece *p;
+
+                if (len > 0 && gpa_is_zeros(gpa)) {
+                        memset(dst, 0, len);
+                        continue;
+                }
+                p = len > 0 ? source_piece_at(w->s, gpa, &left) : NULL;
+                if (p == NULL)
+                        continue;
+                if (len > left)
+                        len = left;
+                w->done += len;
+                *ret = (struct source_stretch){ p, p->offset + (gpa - p->gpa), len, dst };
+                return true;
+        }
+        return false;
+}
+
+int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
+        uint64_t base_offset, uint8_t *dst)
+{
+        /* As a whole and first: a length that runs out of RAM must not run out of @dst. */
+        for (size_t i = 0; i < n_extents; i++)
+                if (!gpa_is_zeros(extents[i].gpa) && !ram_has(s, extents[i].gpa, extents[i].len))
+                        return -EFAULT;
+        return s->way->gather(s, extents, n_extents, base_offset, dst);
 }
 
 /* ---- later -------------------------------------------------------------------------------------------------------- */
@@ -344,8 +413,11 @@ static int check_file(const struct source_file *f)
 
 int vgpu_source_check(const vgpu_source *s)
 {
+        struct pollfd ended = { .fd = s->pidfd, .events = POLLIN };
         int r = 0;
 
+        if (s->pidfd >= 0)
+                return poll(&ended, 1, 0) == 0 ? 0 : -ENOENT;
         for (size_t i = 0; i < s->n_files && r == 0; i++)
                 r = check_file(&s->file[i]);
         return r;

@@ -1,8 +1,8 @@
 /*
  * source.h - a source from the inside: files, pieces, and how they are read
  *
- * source.c opens and closes; source_pread.c and source_mmap.c are the two ways of reading; image.c finds the pieces of an
- * image in its headers.
+ * source.c opens and closes; source_mmap.c, source_uring.c and source_process.c are ways of reading, of which a source has
+ * one; image.c finds the pieces of an image in its headers.
  */
 #ifndef VGPU_SOURCE_SOURCE_H
 #define VGPU_SOURCE_SOURCE_H
@@ -18,7 +18,20 @@ struct source_file {
         ino_t ino;
 };
 
+struct source_uring;
+
+/* How a source is read. */
+struct source_way {
+        const struct vmie_mem_ops *scan;  /* without a trace: vgpu_source_mem_pread() */
+        const struct vmie_mem_ops *frame; /* fast: vgpu_source_mem_map() */
+
+        /* As vgpu_source_gather(); every extent was found to be RAM, or zeros. */
+        int (*gather)(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
+                uint64_t base_offset, uint8_t *dst);
+};
+
 struct vgpu_source {
+        const struct source_way *way;
         struct source_file file[VGPU_SOURCE_FILES_MAX];
         size_t n_files;
 
@@ -27,6 +40,9 @@ struct vgpu_source {
         struct gpa_extent *extent; /* the same as a vmie_mem wants it */
         size_t n_pieces;
         uint64_t ram_size; /* of all pieces */
+
+        struct source_uring *uring; /* when it is read so */
+        int pid, pidfd; /* when the memory is a process'; pieces' offsets are addresses in it */
 
         const uint8_t *map; /* all files, one behind the other; NULL until mapped */
         void *reserved;     /* what munmap() gets */
@@ -59,8 +75,34 @@ const struct vgpu_layout_piece *source_piece_at(
 struct vgpu_source_failure source_map(vgpu_source *s);
 void source_unmap(vgpu_source *s);
 
+/* source_uring.c: instead of a map. Return: 0 or negative errno. */
+int source_uring_start(vgpu_source *s);
+void source_uring_stop(vgpu_source *s);
+
 extern const struct vmie_mem_ops source_pread_ops;
-extern const struct vmie_mem_ops source_map_ops;
+
+/*
+ * The next stretch of a gather that lies in one piece: from @extents[*i] at byte *done of it on. Zeros are written to
+ * @dst on the way. False: nothing is left.
+ */
+struct source_stretch {
+        const struct vgpu_layout_piece *piece;
+        uint64_t offset; /* in its file */
+        uint64_t len;
+        uint8_t *dst;
+};
+
+struct source_walk {
+        const vgpu_source *s;
+        const struct gva_extent *extents;
+        size_t n_extents;
+        uint64_t base_offset;
+        uint8_t *dst;
+        size_t i;
+        uint64_t done;
+};
+
+bool source_next_stretch(struct source_walk *w, struct source_stretch *ret);
 
 /* pread() until all of it is there. Return: 0, -ESTALE (the file ended), -EIO. */
 int source_pread(int fd, void *dst, size_t len, uint64_t offset);

@@ -12,6 +12,8 @@
 #include "guard.h"
 #include "source.h"
 
+static const struct source_way by_map;
+
 /* Maps of huge pages begin at a multiple of their size; st_blksize is that size on hugetlbfs. */
 static uint64_t alignment_of(const struct source_file *f)
 {
@@ -87,6 +89,7 @@ struct vgpu_source_failure source_map(vgpu_source *s)
                 }
         }
         s->map = base;
+        s->way = &by_map;
         return (struct vgpu_source_failure){ 0 };
 }
 
@@ -157,92 +160,52 @@ static int read_by_map(void *ctx, uint64_t gpa, void *dst, size_t len)
 }
 
 struct gather {
-        const vgpu_source *s;
-        const struct gva_extent *extents;
-        size_t n_extents;
-        uint64_t base_offset;
-        uint8_t *dst;
-        int error;
+        struct source_walk walk;
+        const uint8_t *map;
 };
 
-static bool ram_has(const vgpu_source *s, uint64_t gpa, uint64_t len)
+static const uint8_t *bytes_of(const struct gather *g, const struct source_stretch *t)
 {
-        uint64_t left = 0;
-
-        while (source_piece_at(s, gpa, &left) != NULL) {
-                if (len <= left)
-                        return true;
-                len -= left;
-                gpa += left;
-        }
-        return false;
-}
-
-/* An extent lies in one piece, unless two pieces meet in guest-physical space only. */
-static int copy_extent(const vgpu_source *s, const struct gva_extent *e, uint8_t *dst)
-{
-        uint64_t gpa = e->gpa, todo = e->len;
-
-        if (gpa_is_zeros(gpa)) {
-                memset(dst, 0, todo);
-                return 0;
-        }
-        /* As a whole and first: a length that runs out of RAM must not run out of @dst. */
-        if (!ram_has(s, gpa, todo))
-                return -EFAULT;
-        while (todo > 0) {
-                uint64_t left = 0;
-                const uint8_t *src = ram_at(s, gpa, &left);
-                uint64_t n = todo < left ? todo : left;
-
-                memcpy(dst, src, n);
-                dst += n;
-                gpa += n;
-                todo -= n;
-        }
-        return 0;
+        return g->map + g->walk.s->file[t->piece->file].at + t->offset;
 }
 
 /*
  * Pages of a frame are scattered and the hardware's prefetchers stop at a page's end, so nobody else asks for the head
- * of the next extent (and its TLB entry) while this one is copied.
+ * of the next stretch (and its TLB entry) while this one is copied.
  */
-static void prefetch_extent(const vgpu_source *s, const struct gva_extent *e)
-{
-        uint64_t left = 0;
-        const uint8_t *src = ram_at(s, e->gpa, &left);
-
-        if (src != NULL)
-                __builtin_prefetch(src, 0, 0);
-}
-
 static void gather_body(void *arg)
 {
         struct gather *g = arg;
+        struct source_stretch now, next;
+        bool more = source_next_stretch(&g->walk, &now);
 
-        for (size_t i = 0; i < g->n_extents && g->error == 0; i++) {
-                const struct gva_extent *e = &g->extents[i];
-
-                if (i + 1 < g->n_extents)
-                        prefetch_extent(g->s, e + 1);
-                g->error = copy_extent(g->s, e, g->dst + (e->offset - g->base_offset));
+        for (; more; now = next) {
+                more = source_next_stretch(&g->walk, &next);
+                if (more)
+                        __builtin_prefetch(bytes_of(g, &next), 0, 0);
+                memcpy(now.dst, bytes_of(g, &now), now.len);
         }
 }
 
-int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
+static int gather_by_map(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
         uint64_t base_offset, uint8_t *dst)
 {
         struct gather g = {
-                .s = s,
-                .extents = extents,
-                .n_extents = n_extents,
-                .base_offset = base_offset,
-                .dst = dst,
+                .walk = { .s = s,
+                        .extents = extents,
+                        .n_extents = n_extents,
+                        .base_offset = base_offset,
+                        .dst = dst },
+                .map = s->map,
         };
 
-        if (guard_run(s->map, s->map_len, gather_body, &g) < 0)
-                return reason_of_fault(s);
-        return g.error;
+        return guard_run(s->map, s->map_len, gather_body, &g) == 0 ? 0 : reason_of_fault(s);
 }
 
-const struct vmie_mem_ops source_map_ops = { .read = read_by_map };
+static const struct vmie_mem_ops map_ops = { .read = read_by_map };
+
+static const struct source_way by_map = {
+        .scan = &source_pread_ops,
+        .frame = &map_ops,
+        .gather = gather_by_map,
+};

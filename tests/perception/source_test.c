@@ -201,6 +201,149 @@ static void pieces_of_several_files_are_one_memory(void **state)
         close(b.fd);
 }
 
+/* Pieces of all sizes from all over two files, some side by side, one of zeros, some across a border of files. */
+static size_t scatter(struct gva_extent *extents, size_t cap, uint64_t ram, size_t *ret_len)
+{
+        uint64_t offset = 0, gpa = 0;
+        size_t n = 0;
+
+        srandom(1);
+        while (n < cap) {
+                struct gva_extent e = { .offset = offset, .len = 1 + (uint64_t)random() % 9000 };
+
+                if (n % 3 != 0)
+                        gpa = (uint64_t)random() % (ram - 9000);
+                e.gpa = n == 7 ? GPA_ZEROS : gpa;
+                gpa = (gpa + e.len) % (ram - 18000);
+                offset += e.len;
+                extents[n++] = e;
+        }
+        *ret_len = offset;
+        return n;
+}
+
+#define N_SCATTERED 2000
+
+static void gathers_as(
+        vgpu_source *s, const struct gva_extent *extents, size_t n, const uint8_t *want, size_t len)
+{
+        uint8_t *got = malloc(len + 1);
+
+        memset(got, 0x77, len);
+        got[len] = MARKER;
+        assert_int_equal(vgpu_source_gather(s, extents, n, 0, got), 0);
+        assert_memory_equal(got, want, len);
+        assert_int_equal(got[len], MARKER);
+        free(got);
+}
+
+static void every_way_of_reading_gathers_the_same_bytes(void **state)
+{
+        struct ram a = ram_new(3 * MIB), b = ram_new(5 * MIB);
+        const char *const paths[] = { a.path, b.path };
+        struct gva_extent *extents = calloc(N_SCATTERED, sizeof(*extents));
+        struct gva_extent beyond = { .gpa = 8 * MIB - 4, .len = 8 };
+        uint8_t *bytes = malloc(8 * MIB), *want, *spoilt;
+        struct vgpu_layout in_process = { .n_pieces = 1 };
+        vgpu_source *s = vgpu_source_open_files(paths, 2, VGPU_MACHINE_FLAT, 0, NULL);
+        struct vgpu_source_failure why = { 0 };
+        size_t len, n = scatter(extents, N_SCATTERED, 8 * MIB, &len);
+        int r;
+
+        (void)state;
+        assert_non_null(s);
+        for (size_t i = 0; i < 8 * MIB; i++)
+                bytes[i] = (uint8_t)(i * 31 + i / 4096);
+        assert_int_equal(pwrite(a.fd, bytes, 3 * MIB, 0), 3 * MIB);
+        assert_int_equal(pwrite(b.fd, bytes + 3 * MIB, 5 * MIB, 0), 5 * MIB);
+        want = calloc(1, len);
+        spoilt = malloc(len);
+        for (size_t i = 0; i < n; i++)
+                if (!gpa_is_zeros(extents[i].gpa))
+                        memcpy(want + extents[i].offset, bytes + extents[i].gpa, extents[i].len);
+
+        gathers_as(s, extents, n, want, len);
+        r = vgpu_source_use_uring(s);
+        if (r == 0) {
+                gathers_as(s, extents, n, want, len);
+                assert_int_equal(vgpu_source_gather(s, &beyond, 1, 0, spoilt), -EFAULT);
+                gathers_as(s, extents, n, want, len);
+                assert_int_equal(ftruncate(b.fd, PAGE), 0);
+                assert_int_equal(vgpu_source_gather(s, extents, n, 0, spoilt), -ESTALE);
+        } else {
+                print_message("no io_uring here: %s\n", strerror(-r));
+        }
+        vgpu_source_close(s);
+
+        in_process.piece[0] =
+                (struct vgpu_layout_piece){ .offset = (uintptr_t)bytes, .len = 8 * MIB };
+        s = vgpu_source_open_process(getpid(), &in_process, &why);
+        assert_non_null(s);
+        gathers_as(s, extents, n, want, len);
+        assert_int_equal(vgpu_source_use_uring(s), -EINVAL);
+        assert_int_equal(vgpu_source_check(s), 0);
+        vgpu_source_close(s);
+        free(spoilt);
+        free(want);
+        free(bytes);
+        free(extents);
+        close(a.fd);
+        close(b.fd);
+}
+
+static void a_hole_read_by_io_uring_stays_a_hole(void **state)
+{
+        struct ram ram = ram_new(8 * MIB);
+        vgpu_source *s = source_over(&ram, VGPU_MACHINE_FLAT);
+        const struct gva_extent all = { .len = 8 * MIB };
+        uint8_t *dst = malloc(8 * MIB);
+
+        (void)state;
+        if (vgpu_source_use_uring(s) == 0) {
+                assert_int_equal(vgpu_source_gather(s, &all, 1, 0, dst), 0);
+                assert_int_equal(ram_blocks(&ram), 0);
+        }
+        free(dst);
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
+/* Its number may be another's by then. */
+static void a_process_that_ended_is_not_read(void **state)
+{
+        struct vgpu_layout layout = { .n_pieces = 1 };
+        struct vgpu_source_failure why = { 0 };
+        static char page[4096];
+        int ends[2];
+        vgpu_source *s;
+        vmie_mem m;
+        pid_t pid;
+        char c;
+
+        (void)state;
+        layout.piece[0] =
+                (struct vgpu_layout_piece){ .offset = (uintptr_t)page, .len = sizeof(page) };
+        assert_int_equal(pipe(ends), 0);
+        pid = fork();
+        if (pid == 0) {
+                close(ends[1]);
+                _exit((int)read(ends[0], &c, 1));
+        }
+        s = vgpu_source_open_process(pid, &layout, &why);
+        assert_non_null(s);
+        vgpu_source_mem_map(s, &m);
+        assert_int_equal(gpa_read(&m, 0, &c, 1), 0);
+        assert_int_equal(vgpu_source_check(s), 0);
+        close(ends[0]);
+        close(ends[1]);
+        waitpid(pid, NULL, 0);
+        assert_int_equal(gpa_read(&m, 0, &c, 1), -ESTALE);
+        assert_int_equal(vgpu_source_check(s), -ENOENT);
+        vgpu_source_close(s);
+        assert_null(vgpu_source_open_process(pid, &layout, &why));
+        assert_int_equal(why.reason, VGPU_SOURCE_MISSING);
+}
+
 static void a_layout_that_contradicts_itself_or_its_files_is_refused(void **state)
 {
         static const struct {
@@ -686,6 +829,9 @@ int main(void)
                 cmocka_unit_test(a_size_that_no_guest_has_gets_no_layout),
                 cmocka_unit_test(several_backends_are_laid_out_as_if_they_were_one),
                 cmocka_unit_test(pieces_of_several_files_are_one_memory),
+                cmocka_unit_test(every_way_of_reading_gathers_the_same_bytes),
+                cmocka_unit_test(a_hole_read_by_io_uring_stays_a_hole),
+                cmocka_unit_test(a_process_that_ended_is_not_read),
                 cmocka_unit_test(a_layout_that_contradicts_itself_or_its_files_is_refused),
                 cmocka_unit_test(holes_are_passed_over_to_the_next_data),
                 cmocka_unit_test(a_machine_is_known_by_its_own_name_only),
