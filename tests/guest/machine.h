@@ -247,6 +247,18 @@ bool machine_set_state(struct machine *m, uint64_t offset, enum machine_state st
  */
 bool machine_trim(struct machine *m, uint64_t offset, uint64_t len, enum machine_state state);
 
+/**
+ * machine_begin_page_in() - bring a page of the region in from disk, as far as the read that takes its time
+ * @ret_aside: where its bytes wait meanwhile; the caller's to hand back
+ *
+ * The entry is one of transition and names the page already, and the page still holds somebody else's bytes. Nobody writes
+ * there until machine_end_page_in() has made it valid.
+ *
+ * Return: as machine_set_state(); false as well when RAM is exhausted.
+ */
+bool machine_begin_page_in(struct machine *m, uint64_t offset, uint64_t *ret_aside);
+void machine_end_page_in(struct machine *m, uint64_t offset, uint64_t aside);
+
 /* Unmap the producer's section and map a new, zero-filled one of @bytes, elsewhere in the same process. */
 bool machine_remap_region(struct machine *m, uint64_t bytes);
 

@@ -129,3 +129,36 @@ bool machine_trim(struct machine *m, uint64_t offset, uint64_t len, enum machine
                         return false;
         return true;
 }
+
+static uint8_t *home_page(const struct machine *m, uint64_t offset)
+{
+        return page_at(m, get64(kernel_at(m, m->region.home + offset / PAGE_BYTES * 8)));
+}
+
+bool machine_begin_page_in(struct machine *m, uint64_t offset, uint64_t *ret_aside)
+{
+        uint64_t aside = pages_alloc(&m->pages, m->cfg.place);
+        uint8_t *page;
+
+        if (aside == 0)
+                return machine_fail(m, "page aside");
+        if (!machine_set_state(m, offset, MACHINE_NO_ENTRY)) {
+                pages_free(&m->pages, aside);
+                return false;
+        }
+        page = home_page(m, offset);
+        __builtin_memcpy(page_at(m, aside), page, PAGE_BYTES);
+        for (uint64_t at = 0; at < PAGE_BYTES; at += 8)
+                put64(page + at, pages_random(&m->pages));
+        machine_set_state(m, offset, MACHINE_TRANSITION);
+        *ret_aside = aside;
+        return true;
+}
+
+void machine_end_page_in(struct machine *m, uint64_t offset, uint64_t aside)
+{
+        __builtin_memcpy(home_page(m, offset), page_at(m, aside), PAGE_BYTES);
+        publish_barrier();
+        machine_set_state(m, offset, MACHINE_VALID);
+        pages_free(&m->pages, aside);
+}

@@ -178,6 +178,26 @@ static void a_page_comes_back_from_every_state_with_its_bytes(void **state)
         assert_false(machine_set_state(&machine, REGION, MACHINE_VALID));
 }
 
+static void a_page_that_is_read_in_shows_other_bytes_until_it_is_there(void **state)
+{
+        uint64_t gpa, aside, used;
+
+        (void)state;
+        start(26100);
+        gpa = gpa_of(0x4000);
+        used = machine.pages.n_used;
+        *word(gpa) = 0x1234;
+        assert_true(machine_begin_page_in(&machine, 0x4000, &aside));
+        assert_true((leaf(0x4000) & 0xC01) == 0x800);
+        assert_true((leaf(0x4000) & ADDRESS) == gpa);
+        assert_true(*word(gpa) != 0x1234);
+        machine_end_page_in(&machine, 0x4000, aside);
+        assert_true(gpa_of(0x4000) == gpa && *word(gpa) == 0x1234);
+        assert_true(machine.pages.n_used == used);
+        assert_false(machine_begin_page_in(&machine, REGION, &aside));
+        assert_true(machine.pages.n_used == used);
+}
+
 static void large_pages_are_never_trimmed(void **state)
 {
         struct machine_config cfg = config(19045);
@@ -347,6 +367,7 @@ int main(void)
                 TEST(a_page_that_is_not_valid_says_what_windows_would_say),
                 TEST(since_1809_an_address_bit_may_be_flipped_and_the_entry_says_so),
                 TEST(a_page_comes_back_from_every_state_with_its_bytes),
+                TEST(a_page_that_is_read_in_shows_other_bytes_until_it_is_there),
                 TEST(large_pages_are_never_trimmed),
                 TEST(trimmed_pages_are_given_back_when_their_process_ends),
                 TEST(with_five_levels_every_root_points_at_itself_one_level_up),

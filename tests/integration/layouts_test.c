@@ -253,6 +253,25 @@ static void sample_in_state(struct reader *r, enum machine_state state)
         vgpup_close(region);
 }
 
+/* Its entry looks like any other of transition, and names somebody's old bytes until the disk has answered. */
+static void sample_while_a_page_is_read_in(struct reader *r)
+{
+        const struct vgpu_producer *w = &guest.producer.writer;
+        uint64_t offset = VGPU_RING_OFFSET + w->latest * w->slot_stride + PAGE_BYTES, aside;
+        vgpup_region *region = bind(r);
+
+        assert_true(machine_begin_page_in(&guest.machine, offset, &aside));
+        for (int i = 0; i < 3; i++) {
+                assert_int_equal(sample(r, region), 0);
+                assert_int_equal(vgpup_last_skip(region), VGPUP_SKIP_TRANSITION);
+                pass_time(r, SECOND / 4);
+        }
+        machine_end_page_in(&guest.machine, offset, aside);
+        assert_int_equal(sample(r, region), 1);
+        the_frame_is_right();
+        vgpup_close(region);
+}
+
 static void read_in_every_state(const struct guest_options *options)
 {
         struct reader r;
@@ -264,6 +283,7 @@ static void read_in_every_state(const struct guest_options *options)
         the_region_is_found(&r);
         for (int state = 0; state <= MACHINE_N_STATES; state++)
                 sample_in_state(&r, (enum machine_state)state);
+        sample_while_a_page_is_read_in(&r);
         close_guest(&r);
 }
 
@@ -292,6 +312,27 @@ static void every_layout_is_attached_listed_and_sampled_in_every_page_state(void
                 read_in_every_state(&options);
                 read_in_large_pages(options, MACHINE_LARGE);
                 read_in_large_pages(options, MACHINE_HUGE);
+        }
+}
+
+/* Builds that share a layout are told apart by their number alone. */
+static void every_known_build_is_known_by_its_number(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < machine_n_layouts; i++) {
+                struct guest_options options = options_for(&machine_layouts[i]);
+                const char *at = machine_layouts[i].builds;
+                struct reader r;
+                char *end;
+
+                for (unsigned long n; (n = strtoul(at, &end, 10)) != 0; at = end) {
+                        options.machine.build = (uint32_t)n;
+                        open_guest(&r, &options);
+                        attach(&r);
+                        the_kernel_is_the_one_that_was_built(&r);
+                        the_region_is_found(&r);
+                        close_guest(&r);
+                }
         }
 }
 
@@ -353,6 +394,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(every_layout_is_attached_listed_and_sampled_in_every_page_state),
+                TEST(every_known_build_is_known_by_its_number),
                 TEST(a_build_of_windows_7_is_read_with_and_without_user_roots),
                 TEST(five_levels_are_found_out_and_read_in_every_page_state),
                 TEST(attach_and_discovery_allocate_nothing_in_the_ram_file),
