@@ -16,6 +16,8 @@ struct plan {
         const char *path[VGPU_SOURCE_FILES_MAX];
         size_t n;
         const struct vgpu_layout *layout; /* NULL: by machine type */
+        struct vgpu_layout
+                in_process; /* the same by addresses in QEMU; no pieces: RAM is in files */
 };
 
 /* What is known of QEMU now, or NULL. */
@@ -72,13 +74,6 @@ static bool plan_backend(struct guest *g, const struct monitor_backend *b, struc
         char *text = plan->text[plan->n++];
         int r;
 
-        if (!b->shared) {
-                guest_set_reason(g,
-                        "QEMU keeps RAM ('%s') to itself: give it a memory-backend-memfd or -file "
-                        "with share=on",
-                        b->id);
-                return false;
-        }
         if (b->path[0]) {
                 memcpy(text, b->path, sizeof(b->path));
                 return true;
@@ -88,6 +83,34 @@ static bool plan_backend(struct guest *g, const struct monitor_backend *b, struc
                 guest_set_reason(g, "The RAM backend '%s' was not found in process %d: %s", b->id,
                         qemu_pid(g), strerror(-r));
         return r == 0;
+}
+
+/* RAM without share=on is in no file that shows what the guest writes; QEMU's own memory does. */
+static bool plan_in_process(struct guest *g, const struct monitor_view *qemu, struct plan *plan)
+{
+        plan->in_process = qemu->layout;
+        for (size_t i = 0; i < qemu->layout.n_pieces; i++) {
+                struct vgpu_layout_piece *p = &plan->in_process.piece[i];
+                const struct monitor_backend *b = &qemu->backend[p->file];
+
+                if (!b->hva) {
+                        guest_set_reason(g, "QEMU does not say where it keeps '%s'", b->id);
+                        return false;
+                }
+                p->offset = b->hva + (p->offset - b->offset);
+                p->file = 0;
+        }
+        snprintf(plan->text[0], sizeof(plan->text[0]), "/proc/%d/mem", qemu_pid(g));
+        plan->n = 1;
+        return true;
+}
+
+static bool all_shared(const struct monitor_view *qemu)
+{
+        for (size_t i = 0; i < qemu->n_backends; i++)
+                if (!qemu->backend[i].shared)
+                        return false;
+        return true;
 }
 
 static bool plan_from_process(struct guest *g, struct plan *plan)
@@ -114,6 +137,9 @@ static bool make_plan(struct guest *g, struct plan *plan)
         *plan = (struct plan){ .layout = qemu ? &qemu->layout : NULL };
         if (!config_ram_is_auto(g->config)) {
                 if (!plan_configured(g, plan))
+                        return false;
+        } else if (qemu && !all_shared(qemu)) {
+                if (!plan_in_process(g, qemu, plan))
                         return false;
         } else if (qemu) {
                 for (size_t i = 0; i < qemu->n_backends; i++)
@@ -164,13 +190,17 @@ static void compare_layouts(const struct guest *g, const struct plan *plan)
         uint64_t sizes[VGPU_SOURCE_FILES_MAX] = { 0 };
         struct vgpu_layout configured;
 
+        size_t n_files = 0;
+
         for (size_t i = 0; i < plan->layout->n_pieces; i++) {
                 const struct vgpu_layout_piece *p = &plan->layout->piece[i];
 
+                if (p->file >= n_files)
+                        n_files = p->file + 1;
                 if (p->offset + p->len > sizes[p->file])
                         sizes[p->file] = p->offset + p->len;
         }
-        if (vgpu_layout_split(g->config->guest.machine, sizes, plan->n, &configured) < 0 ||
+        if (vgpu_layout_split(g->config->guest.machine, sizes, n_files, &configured) < 0 ||
                 !vgpu_layout_equal(&configured, plan->layout))
                 journal_log(LOG_NOTICE,
                         "QEMU lays RAM out in another way than [guest] machine = %s does; QEMU's "
@@ -184,7 +214,9 @@ static vgpu_source *open_plan(struct guest *g, const struct plan *plan)
         struct vgpu_source_failure why;
         vgpu_source *source;
 
-        if (plan->layout)
+        if (plan->in_process.n_pieces)
+                source = vgpu_source_open_process(qemu_pid(g), &plan->in_process, &why);
+        else if (plan->layout)
                 source = vgpu_source_open_layout(plan->path, plan->n, plan->layout, &why);
         else
                 source = vgpu_source_open_files(

@@ -155,6 +155,7 @@ static void sort_backends(struct monitor_view *v)
                         seen[p->file] = true;
                         place[p->file] = n;
                         sorted[n] = v->backend[p->file];
+                        sorted[n].offset = p->offset;
                         sorted[n++].gpa = p->gpa;
                 }
                 p->file = (uint32_t)place[p->file];

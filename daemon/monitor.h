@@ -30,10 +30,11 @@ enum monitor_news {
 
 struct monitor_backend {
         char id[MTREE_NAME_MAX];
-        char path[512]; /* mem-path, "": it has none */
-        uint64_t gpa;   /* of its first piece */
-        uint64_t hva;   /* where QEMU has that, 0: not known */
-        bool shared;    /* share=on: others see what the guest writes */
+        char path[512];  /* mem-path, "": it has none */
+        uint64_t gpa;    /* of its first piece */
+        uint64_t offset; /* of that in the backend */
+        uint64_t hva;    /* where QEMU has that, 0: not known */
+        bool shared;     /* share=on: others see what the guest writes */
 };
 
 /* What one round of questions found. */

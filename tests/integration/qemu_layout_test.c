@@ -15,13 +15,15 @@
 #include <cmocka.h>
 
 #include "rig.h"
+#include "vgpu_image.h"
+#include "win32.h"
 
 static char folder[] = "/dev/shm/vgpud-layout-XXXXXX";
 static char file[64], monitor[64], pidfile[64], ask[256];
 
 struct machine {
         const char *type, *ram, *place;
-        bool in_file;
+        bool in_file, in_process;
         const char *numa;
 };
 
@@ -33,6 +35,7 @@ static void boot(struct rig *rig, const struct machine *m)
                                  .place = m->place,
                                  .file = m->in_file ? file : NULL,
                                  .numa = m->numa,
+                                 .private_ram = m->in_process,
                                  .mode = "320x200@20",
                                  .monitor = monitor,
                                  .pidfile = pidfile });
@@ -56,6 +59,39 @@ static void end(struct rig *rig)
         unlink(monitor);
 }
 
+/* A support case: the machine's own dump, looked at without the machine. */
+static void a_core_that_qemu_dumped_opens_as_the_guest_it_was(void **state)
+{
+        struct vgpu_source_failure why = { 0 };
+        struct win32_failure no_kernel = { 0 };
+        struct vgpu_image_info info;
+        char request[256];
+        vgpu_source *source;
+        struct rig rig;
+        vmie_win32 *v;
+        vmie_mem m;
+
+        (void)state;
+        boot(&rig, &(struct machine){ .type = "q35", .ram = "256M", .place = "low" });
+        snprintf(request, sizeof(request),
+                "{\"execute\": \"dump-guest-memory\", \"arguments\": {\"paging\": false, "
+                "\"protocol\": \"file:%s\"}}",
+                file);
+        assert_int_equal(vm_proc_qmp_text(&rig.vm, request), 0);
+        source = vgpu_image_open(file, VGPU_MACHINE_Q35, 0, &info, &why);
+        if (!source)
+                fail_msg("%s", vgpu_source_reason_text(why.reason));
+        assert_int_equal(info.kind, VGPU_IMAGE_ELF_CORE);
+        vgpu_source_mem_pread(source, &m);
+        v = vmie_win32_open(&m, 0, &no_kernel);
+        if (!v)
+                fail_msg("%s", win32_reason_text(no_kernel.reason));
+        assert_int_equal(vmie_win32_info(v)->kcr3, rig.guest.facts.kcr3);
+        vmie_win32_close(v);
+        vgpu_source_close(source);
+        end(&rig);
+}
+
 /* With QEMU's word the machine type is not needed, and a wrong one does no harm. */
 static void with_and_without_asking(const struct machine *m)
 {
@@ -71,43 +107,43 @@ static void with_and_without_asking(const struct machine *m)
 static void q35_with_1_gib(void **state)
 {
         (void)state;
-        with_and_without_asking(&(struct machine){ "q35", "1G", "low", false, NULL });
+        with_and_without_asking(&(struct machine){ "q35", "1G", "low", false, false, NULL });
 }
 
 static void q35_with_3_gib(void **state)
 {
         (void)state;
-        with_and_without_asking(&(struct machine){ "q35", "3G", "both", true, NULL });
+        with_and_without_asking(&(struct machine){ "q35", "3G", "both", true, false, NULL });
 }
 
 static void q35_with_6_gib(void **state)
 {
         (void)state;
-        with_and_without_asking(&(struct machine){ "q35", "6G", "both", false, NULL });
+        with_and_without_asking(&(struct machine){ "q35", "6G", "both", false, false, NULL });
 }
 
 static void pc_with_1_gib(void **state)
 {
         (void)state;
-        with_and_without_asking(&(struct machine){ "pc", "1G", "low", true, NULL });
+        with_and_without_asking(&(struct machine){ "pc", "1G", "low", true, false, NULL });
 }
 
 static void pc_with_3_gib(void **state)
 {
         (void)state;
-        with_and_without_asking(&(struct machine){ "pc", "3G", "low", false, NULL });
+        with_and_without_asking(&(struct machine){ "pc", "3G", "low", false, false, NULL });
 }
 
 static void pc_with_6_gib(void **state)
 {
         (void)state;
-        with_and_without_asking(&(struct machine){ "pc", "6G", "both", true, NULL });
+        with_and_without_asking(&(struct machine){ "pc", "6G", "both", true, false, NULL });
 }
 
 static void two_numa_nodes_in_memfds(void **state)
 {
         (void)state;
-        with_and_without_asking(&(struct machine){ "q35", "4G", "both", false, "1G" });
+        with_and_without_asking(&(struct machine){ "q35", "4G", "both", false, false, "1G" });
 }
 
 static void two_numa_nodes_in_files(void **state)
@@ -115,7 +151,7 @@ static void two_numa_nodes_in_files(void **state)
         char second[80];
 
         (void)state;
-        with_and_without_asking(&(struct machine){ "q35", "4G", "both", true, "3G" });
+        with_and_without_asking(&(struct machine){ "q35", "4G", "both", true, false, "3G" });
         snprintf(second, sizeof(second), "%s.1", file);
         unlink(second);
 }
@@ -126,9 +162,20 @@ static void one_memfd_is_found_in_the_process_alone(void **state)
         char more[128];
 
         (void)state;
-        boot(&rig, &(struct machine){ "q35", "3G", "both", false, NULL });
+        boot(&rig, &(struct machine){ "q35", "3G", "both", false, false, NULL });
         snprintf(more, sizeof(more), "[guest]\npidfile = %s\n", pidfile);
         streams(&rig, "auto", "q35", more);
+        end(&rig);
+}
+
+static void ram_in_no_file_is_read_out_of_qemu(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        boot(&rig, &(struct machine){
+                           .type = "q35", .ram = "3G", .place = "both", .in_process = true });
+        streams(&rig, "auto", "q35", ask);
         end(&rig);
 }
 
@@ -149,7 +196,7 @@ static void a_wrong_layout_is_refused_with_its_reason(void **state)
         char more[128], *comma;
 
         (void)state;
-        boot(&rig, &(struct machine){ "q35", "4G", "both", false, "1G" });
+        boot(&rig, &(struct machine){ "q35", "4G", "both", false, false, "1G" });
         snprintf(more, sizeof(more), "[guest]\npidfile = %s\n", pidfile);
         refused(&rig, rig.vm.ram_path, "pc", NULL, "\"attaching\"", "check [guest] machine");
         refused(&rig, rig.vm.ram_path, "flat", NULL, "\"attaching\"", "check [guest] machine");
@@ -192,6 +239,8 @@ int main(void)
                 cmocka_unit_test(two_numa_nodes_in_memfds),
                 cmocka_unit_test(two_numa_nodes_in_files),
                 cmocka_unit_test(one_memfd_is_found_in_the_process_alone),
+                cmocka_unit_test(ram_in_no_file_is_read_out_of_qemu),
+                cmocka_unit_test(a_core_that_qemu_dumped_opens_as_the_guest_it_was),
                 cmocka_unit_test(a_wrong_layout_is_refused_with_its_reason),
         };
 

@@ -167,6 +167,8 @@ static size_t build_arguments(const char **argv, const struct vm_proc_options *o
         }
         if (o->no_producer)
                 argv[n++] = "--no-producer";
+        if (o->private_ram)
+                argv[n++] = "--private";
         argv[n] = NULL;
         return n;
 }

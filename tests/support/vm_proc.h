@@ -31,6 +31,7 @@ struct vm_proc_options {
         const char *build;
         const char *seed;
         bool no_producer;
+        bool private_ram; /* in no file */
 };
 
 struct vm_proc {
