@@ -71,6 +71,7 @@ struct epoch *epoch_unref(struct epoch *epoch)
                 return NULL;
         vmie_win32_close(epoch->v);
         ram_unref(epoch->ram);
+        free(epoch->known);
         free(epoch);
         return NULL;
 }

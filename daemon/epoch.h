@@ -24,6 +24,11 @@ struct epoch {
         vmie_mem mem;    /* by pread; used by one scan at a time */
         vmie_win32 *v;   /* opened on mem; immutable */
         uint64_t number; /* from 1; 0 until the loop takes it */
+
+        /* For the scan under way: who was there at the one before, so that a new producer is found at once. */
+        process *known;
+        size_t n_known;
+        bool was_brief; /* that one was content with a region in a new process, and nobody has confirmed it */
 };
 
 /* Takes over @source. NULL when memory runs out; @source is closed then. */

@@ -210,6 +210,7 @@ static void confirm_candidates(struct guest *g)
                         n_alive);
         sort_preferred(g, alive);
         if (bind_first(g, alive)) {
+                g->epoch->was_brief = false;
                 guest_post(g, GUEST_EV_CONFIRMED);
                 return;
         }

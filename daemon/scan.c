@@ -4,17 +4,49 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* More than a guest usually has; those beyond are searched again each time. */
+#define SCAN_MAX_KNOWN 4096
+
+/* As the list is before the search: who comes during it has not been searched. NULL: then nobody is known next time. */
+static process *list_processes(struct scan *scan, size_t *ret_n)
+{
+        process *list = calloc(SCAN_MAX_KNOWN, sizeof(*list));
+        size_t n;
+
+        *ret_n = 0;
+        if (list && proc_list(scan->epoch->v, list, SCAN_MAX_KNOWN, &n) == 0)
+                *ret_n = n < SCAN_MAX_KNOWN ? n : SCAN_MAX_KNOWN;
+        return list;
+}
+
+/*
+ * A producer that was started again is in a process that was not there before, and a search of those alone takes no
+ * time. It must not be the only kind, or a guest could hide its old region behind ever new ones.
+ */
 static void find_regions(struct scan *scan)
 {
-        vmie_mem *m = vmie_win32_mem(scan->epoch->v);
+        struct epoch *e = scan->epoch;
+        vmie_mem *m = vmie_win32_mem(e->v);
+        struct vgpup_discovery how = {
+                .known = e->known,
+                .n_known = e->n_known,
+                .new_suffices = scan->kind == SCAN_DISCOVER && !e->was_brief,
+        };
+        process *now;
+        size_t n_now;
 
         m->cancel = &scan->cancel;
-        scan->error = vgpup_discover_all(
-                scan->epoch->v, scan->candidate, SCAN_MAX_CANDIDATES, &scan->n_seen);
+        now = list_processes(scan, &n_now);
+        scan->error =
+                vgpup_discover(e->v, &how, scan->candidate, SCAN_MAX_CANDIDATES, &scan->n_seen);
         m->cancel = NULL;
         if (scan->error == 0)
                 scan->n_candidates =
                         scan->n_seen < SCAN_MAX_CANDIDATES ? scan->n_seen : SCAN_MAX_CANDIDATES;
+        free(e->known);
+        e->known = now;
+        e->n_known = n_now;
+        e->was_brief = how.new_suffices && how.n_known > 0 && scan->n_candidates > 0;
 }
 
 static void find_kernel(struct scan *scan)

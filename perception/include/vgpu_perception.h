@@ -213,6 +213,7 @@ struct vgpup_discovery {
         /* Processes that were there before, e.g. when the producer was lost; searched after all others. */
         const process *known;
         size_t n_known;
+        bool new_suffices; /* known ones are searched only when the others have no region */
 };
 
 /**

@@ -239,8 +239,8 @@ static bool is_known(const struct vgpup_discovery *how, const process *p)
         return false;
 }
 
-/* Otherwise as they were. @spare: room for as many. */
-static void known_last(const struct vgpup_discovery *how, process *list, size_t n, process *spare)
+/* Otherwise as they were. @spare: room for as many. Return: how many are not known. */
+static size_t known_last(const struct vgpup_discovery *how, process *list, size_t n, process *spare)
 {
         size_t n_unknown = 0, n_known = 0;
 
@@ -251,6 +251,7 @@ static void known_last(const struct vgpup_discovery *how, process *list, size_t 
                         list[n_unknown++] = list[i];
         }
         memcpy(list + n_unknown, spare, n_known * sizeof(*spare));
+        return n_unknown;
 }
 
 /* Those that have an address space to search. Return: how many. */
@@ -267,7 +268,7 @@ static size_t drop_unsearchable(process *list, size_t n)
 
 static int search_all(struct search *s, process *list, process *spare)
 {
-        size_t n;
+        size_t n, n_unknown;
         int r;
 
         r = proc_list(s->v, list, PROCESS_LIST_MAX, &n);
@@ -275,9 +276,11 @@ static int search_all(struct search *s, process *list, process *spare)
                 return r;
         n = drop_unsearchable(list, n > PROCESS_LIST_MAX ? PROCESS_LIST_MAX : n);
         sort_newest_first(list, n);
-        known_last(&s->how, list, n, spare);
+        n_unknown = known_last(&s->how, list, n, spare);
         atomic_store_explicit(&s->how.progress->n_processes, n, memory_order_relaxed);
         for (size_t i = 0; i < n; i++) {
+                if (i == n_unknown && s->how.new_suffices && s->n > 0)
+                        return 0;
                 s->proc = &list[i];
                 r = search_process(s);
                 if (r < 0)

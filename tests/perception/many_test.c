@@ -350,6 +350,15 @@ static void what_was_not_there_before_is_searched_first(void **state)
         assert_int_equal(c[0].proc.pid, 9000);
         assert_int_equal(c[1].proc.pid, 4242);
 
+        how.new_suffices = true;
+        assert_int_equal(vgpup_discover(f.v, &how, c, 2, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(c[0].proc.pid, 9000);
+        windows_exit(&f.w, &late);
+        assert_int_equal(vgpup_discover(f.v, &how, c, 2, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(c[0].proc.pid, 4242);
+
         /* The same object with another CreateTime is another process. */
         for (size_t i = 0; i < how.n_known; i++)
                 f.list[i].create_time++;
