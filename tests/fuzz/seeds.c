@@ -4,6 +4,7 @@
  * seeds FOLDER fills FOLDER/TARGET/ for each target. Guests come from tests/perception; a seed of one is either the whole
  * of it in pieces, for what reads a guest from nothing, or one change to the standard guest, by the name of the change.
  */
+#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,6 +305,119 @@ static void ring_seeds(void)
         save(&s, "ring", "no-descriptors");
 }
 
+/* A piece of a file for the image target. */
+static void bytes_at(struct seed *s, uint32_t offset, const void *bytes, uint16_t len)
+{
+        put(s, &offset, sizeof(offset));
+        put(s, &len, sizeof(len));
+        put(s, bytes, len);
+}
+
+static void number_at(struct seed *s, uint32_t offset, uint64_t value)
+{
+        bytes_at(s, offset, &value, sizeof(value));
+}
+
+static struct seed image(uint16_t sectors)
+{
+        struct seed s = { .len = 0 };
+
+        put(&s, &sectors, sizeof(sectors));
+        return s;
+}
+
+static void elf_seed(void)
+{
+        const Elf64_Ehdr head = {
+                .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+                        EV_CURRENT },
+                .e_type = ET_CORE,
+                .e_machine = EM_X86_64,
+                .e_version = EV_CURRENT,
+                .e_phoff = sizeof(head),
+                .e_ehsize = sizeof(head),
+                .e_phentsize = sizeof(Elf64_Phdr),
+                .e_phnum = 3,
+        };
+        const Elf64_Phdr segments[] = {
+                { .p_type = PT_NOTE, .p_offset = 600, .p_filesz = 100 },
+                { .p_type = PT_LOAD, .p_offset = 1000, .p_paddr = 0x100000000, .p_filesz = 0x4000 },
+                { .p_type = PT_LOAD, .p_offset = 0x5000, .p_filesz = 0x8000 },
+        };
+        struct seed s = image(256);
+
+        bytes_at(&s, 0, &head, sizeof(head));
+        bytes_at(&s, sizeof(head), segments, sizeof(segments));
+        save(&s, "image", "elf");
+}
+
+static struct seed crash(uint32_t type)
+{
+        struct seed s = image(64);
+
+        bytes_at(&s, 0, "PAGEDU64", 8);
+        number_at(&s, 0x10, 0x1ad002);
+        number_at(&s, 0x30, 0x8664);
+        number_at(&s, 0xf98, type);
+        return s;
+}
+
+static void image_seeds(void)
+{
+        struct seed s = image(16);
+
+        save(&s, "image", "raw");
+        elf_seed();
+        s = crash(1);
+        number_at(&s, 0x88, 2);
+        number_at(&s, 0x90, 6);
+        number_at(&s, 0x98, 1);
+        number_at(&s, 0xa0, 2);
+        number_at(&s, 0xa8, 0x100000);
+        number_at(&s, 0xb0, 4);
+        save(&s, "image", "crash-runs");
+        s = crash(5);
+        bytes_at(&s, 0x2000, "FDMPDUMP", 8);
+        number_at(&s, 0x2020, 0x3000);
+        number_at(&s, 0x2028, 4);
+        number_at(&s, 0x2030, 17);
+        number_at(&s, 0x2038, 0x10007);
+        save(&s, "image", "crash-bitmap");
+}
+
+#define FLAT_VIEW                                                                                  \
+        "FlatView #0%1$s AS \"memory\", root: system%1$s Root memory region: system%1$s"           \
+        "  0000000000000000-00000000000bffff (prio 0, ram): ram0%1$s"                              \
+        "  00000000000c0000-00000000000c3fff (prio 0, rom): pc.rom%1$s"                            \
+        "  0000000000100000-000000007fffffff (prio 0, ram): ram0 @0000000000100000 KVM%1$s"        \
+        "  0000000100000000-00000001ffffffff (prio 0, ram): node1%1$s"
+
+static void monitor_seeds(void)
+{
+        struct seed s = { .len = 0 };
+        char text[2048];
+
+        put(&s, text, snprintf(text, sizeof(text), FLAT_VIEW, "\n"));
+        save(&s, "mtree", "two-backends");
+        s.len = 0;
+        put(&s, text,
+                snprintf(text, sizeof(text),
+                        "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n%1$c"
+                        "{\"return\": {}}\r\n%1$c"
+                        "{\"return\": {\"status\": \"running\", \"running\": true}}\r\n%1$c"
+                        "{\"return\": {\"status\": \"completed\"}}\r\n%1$c"
+                        "{\"return\": [{\"id\": \"ram0\", \"share\": true, \"size\": 1}]}\r\n%1$c"
+                        "{\"return\": \"FlatView #0\\r\\n AS \\\"memory\\\", root: system\\r\\n"
+                        "  0000000000000000-000000003fffffff (prio 0, ram): ram0\\r\\n\"}\r\n%1$c"
+                        "{\"return\": \"/dev/shm/ram\"}\r\n%1$c"
+                        "{\"return\": \"Host virtual address for 0x0 (ram0) is "
+                        "0x7f00\\r\\n\"}\r\n%1$c"
+                        "{\"event\": \"RESET\", \"data\": {\"guest\": true}}\r\n%1$c"
+                        "{\"event\": \"STOP\"}\r\n%1$c{\"error\": {\"desc\": \"no\"}}\r\n",
+                        0));
+        save(&s, "qmp", "a-round");
+}
+
 static void config_seeds(void)
 {
         static const char *const texts[] = {
@@ -343,5 +457,7 @@ int main(int argc, char **argv)
         protocol_seeds();
         ring_seeds();
         config_seeds();
+        image_seeds();
+        monitor_seeds();
         return 0;
 }
