@@ -134,6 +134,7 @@ bool machine_boot(struct machine *m, const struct machine_config *cfg)
         m->producer = NULL;
         m->region = (struct machine_region){ 0 };
         m->n_wounds = 0;
+        m->given_pid = 0;
         m->boot_time = FIRST_BOOT + cfg->boot_id * BETWEEN_BOOT;
         m->now = 0;
         return paging_build_kernel(m) && build_shared_data(m) && kernel_image_build(m) &&

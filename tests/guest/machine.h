@@ -151,6 +151,7 @@ struct machine {
         uint64_t boot_time; /* system time at guest boot, 100 ns since 1601 */
         uint64_t now;       /* last tick, 100 ns since boot */
         uint32_t next_pid;
+        uint32_t given_pid;       /* of the next process; 0: a new one */
         uint32_t slots_taken[16]; /* a bit per PML4 index in use by the builder */
 
         struct machine_process processes[MACHINE_MAX_PROCESSES]; /* [0] is System */
@@ -195,6 +196,12 @@ void machine_tick(struct machine *m, uint64_t ns);
  */
 struct machine_process *machine_start_process(
         struct machine *m, const char *name, uint32_t ppid, bool user);
+
+/* The next process gets this pid, as Windows gives out again those of the dead. */
+static inline void machine_give_pid(struct machine *m, uint32_t pid)
+{
+        m->given_pid = pid;
+}
 
 /**
  * machine_exit_process() - end a process as Windows does

@@ -203,7 +203,7 @@ static void unlink_object(struct machine *m, const struct machine_process *p)
 static bool build_process(struct machine *m, struct machine_process *p, const char *name, bool user)
 {
         uint64_t page = pool_alloc(m, MACHINE_NONPAGED);
-        uint64_t within = 0x80 + random_below(m, 0x40) * 0x10;
+        uint64_t within = 0x80 + random_below(m, 8) * 0x80;
 
         if (page == 0)
                 return false;
@@ -232,6 +232,17 @@ static bool build_process(struct machine *m, struct machine_process *p, const ch
         return true;
 }
 
+static uint32_t take_pid(struct machine *m)
+{
+        uint32_t given = m->given_pid;
+
+        m->given_pid = 0;
+        if (given)
+                return given;
+        m->next_pid += 4 * (1 + (uint32_t)random_below(m, 12));
+        return m->next_pid;
+}
+
 struct machine_process *machine_start_process(
         struct machine *m, const char *name, uint32_t ppid, bool user)
 {
@@ -239,8 +250,7 @@ struct machine_process *machine_start_process(
 
         if (!p)
                 return NULL;
-        m->next_pid += 4 * (1 + (uint32_t)random_below(m, 12));
-        *p = (struct machine_process){ .pid = m->next_pid, .ppid = ppid };
+        *p = (struct machine_process){ .pid = take_pid(m), .ppid = ppid };
         return build_process(m, p, name, user) ? p : NULL;
 }
 

@@ -307,6 +307,35 @@ static void a_running_producers_trimmed_frames_are_read_byte_for_byte(void **sta
         close_guest(&r);
 }
 
+/* Windows gives pids, objects and tables of the dead to the living: only the time of birth tells them apart. */
+static void a_process_in_a_dead_ones_place_is_another_process(void **state)
+{
+        static uint8_t pixels[FRAME_BYTES];
+        vgpup_frame_info info;
+        vgpup_region *region;
+        struct reader r;
+        size_t n, n_same_object = 0;
+
+        (void)state;
+        open_guest(&r, 60, false);
+        attach(&r);
+        for (int i = 0; i < 100; i++) {
+                assert_int_equal(vgpup_discover_all(r.win32, found, FOUND_CAP, &n), 0);
+                assert_int_equal(n, 1);
+                assert_int_equal(vgpup_bind(r.win32, &r.frames, &found[0], &region), 0);
+                machine_give_pid(&guest.machine, found[0].proc.pid);
+                assert_true(guest_restart_producer(&guest));
+                assert_int_equal(guest.machine.producer->pid, found[0].proc.pid);
+                n_same_object += guest.machine.producer->eprocess == found[0].proc.eprocess;
+                guest_run_due(&guest); /* its first frame */
+                assert_true(
+                        vgpup_sample_frame(region, &r.frames, pixels, sizeof(pixels), &info) < 0);
+                vgpup_close(region);
+        }
+        assert_true(n_same_object > 0);
+        close_guest(&r);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -315,6 +344,7 @@ int main(void)
                 cmocka_unit_test(a_list_is_whole_or_refused_while_processes_come_and_go),
                 cmocka_unit_test(a_broken_list_is_refused_and_a_mended_one_is_read),
                 cmocka_unit_test(roots_that_point_at_themselves_hide_nothing),
+                cmocka_unit_test(a_process_in_a_dead_ones_place_is_another_process),
                 cmocka_unit_test(a_running_producers_trimmed_frames_are_read_byte_for_byte),
         };
 
