@@ -291,6 +291,36 @@ static void every_way_of_reading_gathers_the_same_bytes(void **state)
         close(b.fd);
 }
 
+/* Each map begins at a multiple of its page size. There may be no such page on this host: then looking is -EIO, not death. */
+static void files_of_huge_pages_lie_side_by_side(void **state)
+{
+        const struct gva_extent across = { .gpa = 2 * MIB - 4, .len = 8 };
+        struct ram a = ram_new(2 * MIB),
+                   b = { .fd = memfd_create("huge", MFD_HUGETLB | MFD_CLOEXEC) };
+        const char *const paths[] = { a.path, b.path };
+        vgpu_source *s;
+        uint64_t gpa;
+        char got[8];
+        vmie_mem m;
+        int r;
+
+        (void)state;
+        if (b.fd < 0 || ftruncate(b.fd, 4 * MIB) < 0)
+                skip();
+        snprintf(b.path, sizeof(b.path), "/proc/self/fd/%d", b.fd);
+        s = vgpu_source_open_files(paths, 2, VGPU_MACHINE_FLAT, 0, NULL);
+        assert_non_null(s);
+        r = vgpu_source_gather(s, &across, 1, 0, (uint8_t *)got);
+        assert_true(r == 0 || r == -EIO);
+        vgpu_source_mem_pread(s, &m);
+        assert_int_equal(gpa_read(&m, 5 * MIB, got, 8), 0);
+        assert_int_equal(m.ops->next_data(m.ctx, 3 * MIB, 6 * MIB, &gpa), 0);
+        assert_int_equal(gpa, 3 * MIB);
+        vgpu_source_close(s);
+        close(a.fd);
+        close(b.fd);
+}
+
 static void a_hole_read_by_io_uring_stays_a_hole(void **state)
 {
         struct ram ram = ram_new(8 * MIB);
@@ -830,6 +860,7 @@ int main(void)
                 cmocka_unit_test(several_backends_are_laid_out_as_if_they_were_one),
                 cmocka_unit_test(pieces_of_several_files_are_one_memory),
                 cmocka_unit_test(every_way_of_reading_gathers_the_same_bytes),
+                cmocka_unit_test(files_of_huge_pages_lie_side_by_side),
                 cmocka_unit_test(a_hole_read_by_io_uring_stays_a_hole),
                 cmocka_unit_test(a_process_that_ended_is_not_read),
                 cmocka_unit_test(a_layout_that_contradicts_itself_or_its_files_is_refused),
