@@ -50,7 +50,7 @@ static const struct command commands[] = {
         },
         {
                 .name = "probe",
-                .arguments = "--ram FILE... [--machine M] [--ram-size S] [--kcr3 HEX] "
+                .arguments = "--ram FILE [--ram FILE]... [--machine M] [--ram-size S] [--kcr3 HEX] "
                              "[--processes] [--json]",
                 .summary = "look for a region in a guest's RAM, without a daemon",
                 .help = "  --ram FILE      the guest's RAM: memory-backend-file's path, or "
@@ -62,8 +62,7 @@ static const struct command commands[] = {
                         "  --machine M     q35 (default), pc, microvm or flat\n"
                         "  --ram-size S    bytes, also as 0x..., or with K, M, G (default: the "
                         "file's size)\n"
-                        "  --kcr3 HEX      System page-table root (default: found through the low "
-                        "stub)\n"
+                        "  --kcr3 HEX      System page-table root (default: found)\n"
                         "  --processes     list the guest's processes\n"
                         "  --json          print one JSON object at the end\n"
                         "\n"

@@ -130,10 +130,10 @@ void probe_source(struct probe_report *report, const struct probe_request *reque
         json_object_object_add(o, "bytes", hex(vgpu_source_ram_size(source)));
         json_object_object_add(o, "pieces", json_object_new_uint64(n_pieces));
         json_object_object_add(report->result, "source", o);
-        probe_ok(report, "source", "%s%s, %s %s %s in %zu piece%s",
+        probe_ok(report, "source", "%s%s, %s%s%s in %zu piece%s",
                 text_escape(ram, sizeof ram, request->ram[0], strlen(request->ram[0])),
                 request->n_ram > 1 ? " and others" : "",
-                text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)), raw ? "as" : "in a",
+                text_bytes(bytes, sizeof bytes, vgpu_source_ram_size(source)), raw ? " as " : ", ",
                 raw ? vgpu_machine_name(request->machine) : vgpu_image_kind_text(image->kind),
                 n_pieces, n_pieces == 1 ? "" : "s");
 }
