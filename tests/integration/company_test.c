@@ -307,7 +307,7 @@ static void a_running_producers_trimmed_frames_are_read_byte_for_byte(void **sta
         close_guest(&r);
 }
 
-/* Windows gives pids, objects and tables of the dead to the living: only the time of birth tells them apart. */
+/* Windows gives pids, objects and pages of the dead to the living. */
 static void a_process_in_a_dead_ones_place_is_another_process(void **state)
 {
         static uint8_t pixels[FRAME_BYTES];
