@@ -29,4 +29,7 @@ struct breakage {
 extern const struct breakage breakages[];
 extern const size_t n_breakages;
 
+/* Looks like damage and is none: what a probe has to have the patience for. */
+void pixels_in_transition(struct guest *g);
+
 #endif /* TEST_BREAKAGE_H */
