@@ -2,7 +2,7 @@
  * window.c - the span between first reads and rechecks, inside which bytes of a region count (see window.h)
  *
  * The order is what makes it sound: each outer thing is read before and after all inner ones, so it stood still for as
- * long as they were relied upon.
+ * long as they were relied upon. models/recheck.pml is the same order for spin, to be read beside this.
  */
 #include <errno.h>
 #include <string.h>
