@@ -16,7 +16,7 @@
 #include <uv.h>
 
 #define QMP_LINE_MAX         (1u << 20) /* bytes; `info mtree -f` of a large machine is a tenth of it */
-#define QMP_FLOOD_BYTES      (4u << 20) /* unasked-for bytes a second that are too many */
+#define QMP_FLOOD_BYTES      (4u << 20) /* bytes a second that are too many, answers included */
 #define QMP_TIMEOUT_MS       5000       /* for a greeting, an answer, the second half of a line */
 #define QMP_BACKOFF_FIRST_MS 50
 #define QMP_BACKOFF_MOST_MS  1000

@@ -110,6 +110,24 @@ static void a_clock_at_either_end_of_its_range_is_judged_too(void **state)
         assert_int_equal(guest_clock_update(&clock, UINT64_MAX, 200 * MS), GUEST_CLOCK_JUMPED);
 }
 
+/* It stood for an hour of the host's, and nobody looked; then it is restored to a minute later, or to one earlier. */
+static void a_machine_that_was_not_looked_at_may_be_behind_but_not_elsewhere(void **state)
+{
+        const uint64_t before = 500000 * MS, halted = 1000 * MS, resumed = 3601000 * MS;
+        struct guest_clock clock;
+
+        (void)state;
+        for (int later = -1; later <= 1; later++) {
+                guest_clock_reset(&clock);
+                guest_clock_update(&clock, before, halted);
+                guest_clock_resume(&clock, resumed);
+                assert_int_equal(
+                        guest_clock_update(&clock, before + (uint64_t)later * 60000 * MS + 15 * MS,
+                                resumed + 15 * MS),
+                        later ? GUEST_CLOCK_JUMPED : GUEST_CLOCK_RUNNING);
+        }
+}
+
 static void a_reset_forgets_what_was_seen(void **state)
 {
         struct guest_clock clock;
@@ -135,6 +153,7 @@ int main(void)
                 cmocka_unit_test(a_starved_guest_that_lags_and_catches_up_has_not_jumped),
                 cmocka_unit_test(a_machine_restored_while_it_stood_has_jumped),
                 cmocka_unit_test(a_clock_at_either_end_of_its_range_is_judged_too),
+                cmocka_unit_test(a_machine_that_was_not_looked_at_may_be_behind_but_not_elsewhere),
                 cmocka_unit_test(a_reset_forgets_what_was_seen),
         };
 

@@ -118,6 +118,19 @@ static void killed_qemu_is_paused_or_off_when_nobody_can_be_asked(void **state)
         end(&rig);
 }
 
+static void a_machine_that_is_shut_down_is_off(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        start(&rig, ASK_QEMU);
+        assert_int_equal(vm_proc_qmp(&rig.vm, "quit"), 0);
+        rig_until_status(&rig, "\"absent\"", monitor);
+        kill_qemu(&rig);
+        comes_back(&rig);
+        end(&rig);
+}
+
 static void a_pause_is_qemus_own_word(void **state)
 {
         struct rig rig;
@@ -345,6 +358,7 @@ int main(void)
                 cmocka_unit_test(killed_qemu_is_off_when_its_process_is_watched),
                 cmocka_unit_test(killed_qemu_is_off_when_nobody_listens_any_more),
                 cmocka_unit_test(killed_qemu_is_paused_or_off_when_nobody_can_be_asked),
+                cmocka_unit_test(a_machine_that_is_shut_down_is_off),
                 cmocka_unit_test(a_pause_is_qemus_own_word),
                 cmocka_unit_test(a_reset_ends_the_epoch_by_qemus_word),
                 cmocka_unit_test(a_machine_that_does_not_run_yet_is_waited_for),

@@ -321,6 +321,31 @@ static void files_of_huge_pages_lie_side_by_side(void **state)
         close(b.fd);
 }
 
+/* More than an address space holds. */
+static void a_file_that_cannot_be_mapped_is_read_all_the_same(void **state)
+{
+        struct ram ram = ram_new(256 * 1024 * GIB);
+        const struct gva_extent far = { .gpa = 200 * 1024 * GIB + 1, .len = 4 };
+        struct vgpu_source_failure why = { 0 };
+        char got[5] = "";
+        vgpu_source *s;
+        vmie_mem m;
+
+        (void)state;
+        ram_put(&ram, far.gpa, "here");
+        s = vgpu_source_open(ram.path, VGPU_MACHINE_FLAT, 0, &why);
+        if (s == NULL)
+                assert_int_equal(why.reason, VGPU_SOURCE_MAP_FAILED); /* no io_uring either */
+        if (s == NULL)
+                skip();
+        assert_int_equal(vgpu_source_gather(s, &far, 1, 0, (uint8_t *)got), 0);
+        assert_string_equal(got, "here");
+        vgpu_source_mem_map(s, &m);
+        assert_int_equal(gpa_read(&m, far.gpa, got, 4), 0);
+        vgpu_source_close(s);
+        close(ram.fd);
+}
+
 static void a_hole_read_by_io_uring_stays_a_hole(void **state)
 {
         struct ram ram = ram_new(8 * MIB);
@@ -861,6 +886,7 @@ int main(void)
                 cmocka_unit_test(pieces_of_several_files_are_one_memory),
                 cmocka_unit_test(every_way_of_reading_gathers_the_same_bytes),
                 cmocka_unit_test(files_of_huge_pages_lie_side_by_side),
+                cmocka_unit_test(a_file_that_cannot_be_mapped_is_read_all_the_same),
                 cmocka_unit_test(a_hole_read_by_io_uring_stays_a_hole),
                 cmocka_unit_test(a_process_that_ended_is_not_read),
                 cmocka_unit_test(a_layout_that_contradicts_itself_or_its_files_is_refused),
