@@ -17,10 +17,10 @@
 #include "ctl.h"
 #include "text.h"
 
-#define MAX_CANDIDATES                                                                             \
-        4096 /* a guest can make as many as it likes, and bury the live one under them */
-#define MAX_SUSPECTS  16
-#define MAX_PROCESSES 8192
+/* A guest can make as many candidates as it likes, and bury the live one under them. */
+#define MAX_CANDIDATES 4096
+#define MAX_SUSPECTS   16
+#define MAX_PROCESSES  8192
 
 static const char *const win32_stage_names[] = {
         [WIN32_STAGE_KCR3] = "kcr3",
@@ -103,25 +103,30 @@ static bool never_written(const struct probe_request *request)
 }
 
 /* The root in a crash dump's header may be any process': a last resort. */
-static vmie_win32 *open_win32(
-        vmie_mem *m, uint64_t given, uint64_t from_header, struct win32_failure *why)
+static vmie_win32 *open_win32(vmie_mem *m, uint64_t given, uint64_t in_header,
+        enum probe_root *ret_from, struct win32_failure *why)
 {
         vmie_win32 *v = vmie_win32_open(m, given, why);
 
-        return v || given || !from_header ? v : vmie_win32_open(m, from_header, why);
+        *ret_from = given ? PROBE_ROOT_GIVEN : PROBE_ROOT_FOUND;
+        if (v || given || !in_header)
+                return v;
+        *ret_from = PROBE_ROOT_IN_HEADER;
+        return vmie_win32_open(m, in_header, why);
 }
 
 static vmie_win32 *open_kernel(struct probe_report *report, vmie_mem *m,
         const struct probe_request *request, const struct vgpu_image_info *image)
 {
         struct win32_failure why = { 0 };
+        enum probe_root from;
         char detail[640];
         vmie_win32 *v;
 
         progress_stage(&report->progress, "kernel");
-        v = open_win32(m, request->kcr3, image->kcr3, &why);
+        v = open_win32(m, request->kcr3, image->kcr3, &from, &why);
         if (v) {
-                probe_kernel(report, vmie_win32_info(v), request->kcr3 != 0, m->levels);
+                probe_kernel(report, vmie_win32_info(v), from, m->levels);
                 return v;
         }
         /* What came before the failing stage held, though its findings are gone with the context. */

@@ -63,13 +63,19 @@ const char *probe_reason(const struct probe_report *report);
 void probe_source(struct probe_report *report, const struct probe_request *request,
         const vgpu_source *source, const struct vgpu_image_info *image);
 
+enum probe_root {
+        PROBE_ROOT_FOUND, /* as the daemon finds it */
+        PROBE_ROOT_GIVEN,
+        PROBE_ROOT_IN_HEADER, /* of a crash dump */
+};
+
 /**
  * probe_kernel() - root, kernel and offsets held
- * @given:  the root was
+ * @from:   where the root was from
  * @levels: of page tables, 4 or 5
  */
-void probe_kernel(
-        struct probe_report *report, const struct win32_info *info, bool given, unsigned levels);
+void probe_kernel(struct probe_report *report, const struct win32_info *info, enum probe_root from,
+        unsigned levels);
 
 /**
  * probe_processes() - the process list held

@@ -138,18 +138,26 @@ void probe_source(struct probe_report *report, const struct probe_request *reque
                 n_pieces, n_pieces == 1 ? "" : "s");
 }
 
-void probe_kernel(
-        struct probe_report *report, const struct win32_info *info, bool given, unsigned levels)
+static const char *root_from(const struct win32_info *info, enum probe_root from)
 {
-        const char *five = levels == 5 ? ", five levels of page tables" : "";
+        switch (from) {
+        case PROBE_ROOT_GIVEN:
+                return "command line";
+        case PROBE_ROOT_IN_HEADER:
+                return "dump header";
+        case PROBE_ROOT_FOUND:
+                break;
+        }
+        return info->kcr3_from_stub ? "low stub" : "self reference";
+}
+
+static json_object *kernel_object(
+        const struct win32_info *info, enum probe_root from, unsigned levels)
+{
         json_object *o = json_object_new_object();
-        char bytes[32];
 
         json_object_object_add(o, "kcr3", hex(info->kcr3));
-        json_object_object_add(o, "kcr3_from",
-                json_object_new_string(given                  ? "command line"
-                                       : info->kcr3_from_stub ? "low stub"
-                                                              : "self reference"));
+        json_object_object_add(o, "kcr3_from", json_object_new_string(root_from(info, from)));
         json_object_object_add(o, "levels", json_object_new_int((int)levels));
         json_object_object_add(o, "base", hex(info->kernel_base));
         json_object_object_add(o, "bytes", json_object_new_uint64(info->kernel_bytes));
@@ -157,10 +165,21 @@ void probe_kernel(
         json_object_object_add(o, "build_known", json_object_new_boolean(info->build_in_table));
         json_object_object_add(o, "system_eprocess", hex(info->system_eprocess));
         json_object_object_add(o, "boot_id", json_object_new_int64(info->boot_id));
-        json_object_object_add(report->result, "kernel", o);
+        return o;
+}
 
-        if (given)
+void probe_kernel(struct probe_report *report, const struct win32_info *info, enum probe_root from,
+        unsigned levels)
+{
+        const char *five = levels == 5 ? ", five levels of page tables" : "";
+        char bytes[32];
+
+        json_object_object_add(report->result, "kernel", kernel_object(info, from, levels));
+        if (from == PROBE_ROOT_GIVEN)
                 probe_ok(report, "kcr3", "0x%" PRIx64 ", as given%s", info->kcr3, five);
+        else if (from == PROBE_ROOT_IN_HEADER)
+                probe_ok(report, "kcr3", "0x%" PRIx64 ", as the dump's header says%s", info->kcr3,
+                        five);
         else if (info->kcr3_from_stub)
                 probe_ok(report, "kcr3", "0x%" PRIx64 ", by the start block at 0x%" PRIx64 "%s",
                         info->kcr3, info->stub_gpa, five);
