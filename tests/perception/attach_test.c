@@ -184,6 +184,57 @@ static void what_is_nearly_a_root_is_none(void **state)
         }
 }
 
+static void a_page_that_refers_to_itself_twice_is_no_root(void **state)
+{
+        struct windows_config config = without_stub();
+        struct guest_windows w;
+
+        (void)state;
+        windows_init(&w, &config);
+        windows_self_reference(&w, w.kcr3);
+        image_put64(&w.image, w.kcr3 + 300 * 8, w.kcr3 | PTE_P | PTE_W);
+        assert_int_equal(open_fails(&w.image.mem).reason, WIN32_NO_STUB);
+        windows_deinit(&w);
+}
+
+/* What is wrong with a kernel that a block led to will not be better when a scan finds it. */
+static void a_kernel_that_was_found_is_not_scanned_for(void **state)
+{
+        struct windows_config config = windows_future();
+        struct guest_windows w;
+        size_t n_reads;
+
+        (void)state;
+        config.code.pid = 0;
+        windows_init(&w, &config);
+        w.image.n_reads = 0;
+        assert_int_equal(open_fails(&w.image.mem).reason, WIN32_OFFSETS_UNKNOWN);
+        n_reads = w.image.n_reads;
+        assert_true(n_reads < w.image.ram_bytes / GVA_PAGE_BYTES);
+        windows_deinit(&w);
+}
+
+static struct pte_software not_asked(const vmie_mem *m, uint64_t entry)
+{
+        (void)m;
+        fail_msg("the entry %#llx was taken for another kernel's", (unsigned long long)entry);
+        return (struct pte_software){ 0 };
+}
+
+static void what_entries_meant_in_an_earlier_kernel_is_forgotten(void **state)
+{
+        struct windows_config config = windows_known(19045);
+        struct guest_windows w;
+
+        (void)state;
+        windows_init(&w, &config);
+        image_put64(&w.image, image_entry(&w.image, w.kcr3, WINDOWS_KERNEL_BASE + RVA_BUILD, 1), 0);
+        w.image.mem.software = not_asked;
+        assert_int_equal(open_fails(&w.image.mem).reason, WIN32_KERNEL_DAMAGED);
+        assert_null(w.image.mem.software);
+        windows_deinit(&w);
+}
+
 static void a_memory_full_of_false_roots_costs_a_few_tries(void **state)
 {
         struct windows_config config = without_stub();
@@ -516,6 +567,22 @@ static void of_both_numbers_the_one_that_got_further_is_told(void **state)
         windows_deinit(&w);
 }
 
+/* Five levels that lead to less must not cover up what four came to. */
+static void a_damaged_kernel_of_four_levels_is_told_as_that(void **state)
+{
+        struct windows_config config = windows_known(19045);
+        const uint32_t n_names = UINT32_MAX;
+        struct guest_windows w;
+
+        (void)state;
+        windows_init(&w, &config);
+        image_map(&w.image, w.kcr3, UINT64_C(0xfffffffffffff000), image_page(&w.image), 1, PTE_W);
+        windows_kernel_write(&w, WINDOWS_KERNEL_BASE + RVA_EXPORTS + 24, &n_names, 4);
+        w.image.mem.levels = 0;
+        assert_int_equal(open_fails(&w.image.mem).reason, WIN32_KERNEL_DAMAGED);
+        windows_deinit(&w);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -526,6 +593,9 @@ int main(void)
                 cmocka_unit_test(roots_that_lead_nowhere_say_why),
                 cmocka_unit_test(of_many_roots_the_one_that_got_furthest_is_told),
                 cmocka_unit_test(what_is_nearly_a_root_is_none),
+                cmocka_unit_test(a_page_that_refers_to_itself_twice_is_no_root),
+                cmocka_unit_test(a_kernel_that_was_found_is_not_scanned_for),
+                cmocka_unit_test(what_entries_meant_in_an_earlier_kernel_is_forgotten),
                 cmocka_unit_test(a_memory_full_of_false_roots_costs_a_few_tries),
                 cmocka_unit_test(a_failing_read_of_the_scan_ends_in_a_reason),
                 cmocka_unit_test(a_scan_can_be_cancelled_at_any_read),
@@ -537,6 +607,7 @@ int main(void)
                 cmocka_unit_test(five_levels_are_found_where_nobody_said_so),
                 cmocka_unit_test(four_levels_are_found_where_nobody_said_so),
                 cmocka_unit_test(a_configured_number_of_levels_is_not_second_guessed),
+                cmocka_unit_test(a_damaged_kernel_of_four_levels_is_told_as_that),
                 cmocka_unit_test(of_both_numbers_the_one_that_got_further_is_told),
         };
 

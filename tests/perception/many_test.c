@@ -359,11 +359,30 @@ static void what_was_not_there_before_is_searched_first(void **state)
         assert_int_equal(n, 1);
         assert_int_equal(c[0].proc.pid, 4242);
 
-        /* The same object with another CreateTime is another process. */
-        for (size_t i = 0; i < how.n_known; i++)
-                f.list[i].create_time++;
+        close_many(&f);
+}
+
+static void the_same_object_with_another_create_time_is_new(void **state)
+{
+        struct vgpup_discovery how = { .progress = NULL };
+        struct guest_region second;
+        struct guest_process late;
+        struct vgpup_candidate c[2];
+        struct fixture f;
+        size_t n;
+
+        (void)state;
+        open_many(&f, 10);
+        f.w.now -= 1000000000000;
+        late = windows_process(&f.w, 9000, "producer.exe");
+        region_init(&second, &f.w, &late, REGION_GVA, TEST_STRIDE_BYTES, 2);
+        assert_int_equal(proc_list(f.v, f.list, PROCESS_LIST_MAX, &how.n_known), 0);
+        how.known = f.list;
         assert_int_equal(vgpup_discover(f.v, &how, c, 2, &n), 0);
         assert_int_equal(c[0].proc.pid, 4242);
+        f.list[how.n_known - 1].create_time++;
+        assert_int_equal(vgpup_discover(f.v, &how, c, 2, &n), 0);
+        assert_int_equal(c[0].proc.pid, 9000);
         close_many(&f);
 }
 
@@ -379,6 +398,7 @@ int main(void)
                 cmocka_unit_test(a_truncated_region_is_found_and_says_what_it_lacks),
                 cmocka_unit_test(progress_only_moves_on),
                 cmocka_unit_test(what_was_not_there_before_is_searched_first),
+                cmocka_unit_test(the_same_object_with_another_create_time_is_new),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,24 +7,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "region_fixture.h"
+#include "pages_fixture.h"
 #include "software_pte.h"
-#include "../../perception/memmodel/gather.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
-
-#define PROTECTION (UINT64_C(4) << 5) /* read-write */
-#define SWIZZLE    (UINT64_C(1) << 4)
-#define PROTOTYPE  (UINT64_C(1) << 10)
-#define TRANSITION (UINT64_C(1) << 11)
-#define VAD        (UINT64_C(0xffffffff0000) << 16 | PROTOTYPE)
-
-#define PROTO_VA      UINT64_C(0xffffa80012345000)
-#define REFERS_TO(va) ((va) << 16 | PROTOTYPE | 1 << 8)
-#define SLOT0         (REGION_GVA + VGPU_RING_OFFSET)
-#define SECOND        UINT64_C(10000000)
-#define FRAME_BYTES   (64 * 256u) /* all pages of the slot */
 
 /* ---- what an entry says ------------------------------------------------------------------------------------------ */
 
@@ -95,67 +82,6 @@ static void without_ram_nothing_is_unswizzled_into_it(void **state)
 
 /* ---- under a bound region ---------------------------------------------------------------------------------------- */
 
-struct pages {
-        struct fixture f;
-        uint64_t proto_gpa; /* page of prototype entries, mapped at PROTO_VA */
-        uint64_t clock;
-};
-
-static void pages_open_as(struct pages *p, const struct windows_config *config)
-{
-        memset(p, 0, sizeof(*p));
-        fixture_open_as(&p->f, config);
-        p->proto_gpa = image_page(&p->f.w.image);
-        image_map(&p->f.w.image, p->f.w.kcr3, PROTO_VA, p->proto_gpa, 1, PTE_W);
-        p->f.r.block->latest = VGPU_SLOT_NONE;
-        region_publish(&p->f.r, 64, 64, 256); /* frame 2 in slot 0 */
-        p->clock = 100 * SECOND;
-        windows_clock(&p->f.w, p->clock);
-}
-
-static void pages_open(struct pages *p)
-{
-        struct windows_config config = windows_known(19045);
-
-        pages_open_as(p, &config);
-}
-
-static void pages_close(struct pages *p)
-{
-        fixture_close(&p->f);
-}
-
-static void run_clock(struct pages *p, uint64_t by)
-{
-        p->clock += by;
-        windows_clock(&p->f.w, p->clock);
-}
-
-static uint64_t leaf_of(struct pages *p, uint64_t gva)
-{
-        return image_entry(&p->f.w.image, p->f.r.proc.cr3, gva, 1);
-}
-
-static uint64_t page_of(struct pages *p, uint64_t gva)
-{
-        return image_translate(&p->f.w.image, p->f.r.proc.cr3, gva) & PTE_PFN;
-}
-
-static void put_leaf(struct pages *p, uint64_t gva, uint64_t entry)
-{
-        image_put64(&p->f.w.image, leaf_of(p, gva), entry);
-}
-
-static void put_proto(struct pages *p, unsigned index, uint64_t entry)
-{
-        image_put64(&p->f.w.image, p->proto_gpa + index * 8, entry);
-}
-
-static uint64_t in_transition(uint64_t gpa)
-{
-        return gpa | TRANSITION | PROTECTION | SWIZZLE;
-}
-
 enum page_result { SHOWS_BYTES, SHOWS_ZEROS, SKIPS_AT_FIRST, IS_REFUSED };
 
 struct page_state {
@@ -165,22 +91,12 @@ struct page_state {
         enum gva_fault_kind kind;
 };
 
-static void is_transition(struct pages *p, uint64_t gva)
-{
-        put_leaf(p, gva, in_transition(page_of(p, gva)));
-}
-
 static void is_swizzled(struct pages *p, uint64_t gva)
 {
         bool swizzles = p->f.w.config.build >= WIN32_FIRST_SWIZZLING_BUILD;
         uint64_t gpa = page_of(p, gva);
 
         put_leaf(p, gva, gpa | TRANSITION | PROTECTION | (swizzles ? UINT64_C(1) << 45 : 0));
-}
-
-static void is_demand_zero(struct pages *p, uint64_t gva)
-{
-        put_leaf(p, gva, PROTECTION);
 }
 
 static void is_zero_entry(struct pages *p, uint64_t gva)
@@ -201,24 +117,6 @@ static void is_by_vad(struct pages *p, uint64_t gva)
 static void is_not_understood(struct pages *p, uint64_t gva)
 {
         put_leaf(p, gva, 2);
-}
-
-static void stands_behind(struct pages *p, uint64_t gva, uint64_t proto)
-{
-        unsigned index = (gva >> 12) & 15;
-
-        put_proto(p, index, proto);
-        put_leaf(p, gva, REFERS_TO(PROTO_VA + index * 8));
-}
-
-static void is_proto_valid(struct pages *p, uint64_t gva)
-{
-        stands_behind(p, gva, page_of(p, gva) | PTE_P | PTE_W);
-}
-
-static void is_proto_transition(struct pages *p, uint64_t gva)
-{
-        stands_behind(p, gva, in_transition(page_of(p, gva)));
 }
 
 static void is_proto_demand_zero(struct pages *p, uint64_t gva)
@@ -256,9 +154,12 @@ static void is_proto_unmapped(struct pages *p, uint64_t gva)
         put_leaf(p, gva, REFERS_TO(PROTO_VA + 0x1000));
 }
 
+/* Mapped in System's tables, and all right but for where it is. */
 static void is_proto_in_user_half(struct pages *p, uint64_t gva)
 {
-        put_leaf(p, gva, REFERS_TO(REGION_GVA));
+        stands_behind(p, gva, page_of(p, gva) | PTE_P);
+        image_map(&p->f.w.image, p->f.w.kcr3, REGION_GVA, p->proto_gpa, 1, PTE_U);
+        put_leaf(p, gva, REFERS_TO(REGION_GVA + ((gva >> 12) & 15) * 8));
 }
 
 static void is_proto_misaligned(struct pages *p, uint64_t gva)
@@ -303,18 +204,6 @@ static const struct page_state page_states[] = {
 };
 
 #define N_PAGE_STATES (sizeof(page_states) / sizeof(page_states[0]))
-
-/* Page 1 of the frame as @zeros says, all else its own bytes. */
-static void expect_frame(struct pages *p, const char *name, bool zeros)
-{
-        assert_int_equal(p->f.info.bytes, FRAME_BYTES);
-        for (size_t i = 0; i < FRAME_BYTES; i++) {
-                uint8_t want = zeros && i / 4096 == 1 ? 0 : frame_byte(2, i);
-
-                if (p->f.buf[i] != want)
-                        fail_msg("%s: byte %zu is %#x", name, i, p->f.buf[i]);
-        }
-}
 
 static void expect_state(struct pages *p, const struct page_state *s)
 {
@@ -414,385 +303,6 @@ static void zeros_are_read_as_zeros(void **state)
         pages_close(&p);
 }
 
-/* ---- how long has it stood? -------------------------------------------------------------------------------------- */
-
-static void expect_not_yet(struct pages *p)
-{
-        assert_int_equal(fixture_sample(&p->f), 0);
-        assert_int_equal(vgpup_last_skip(p->f.region), VGPUP_SKIP_TRANSITION);
-}
-
-static void a_second_counts_only_while_the_guest_runs(void **state)
-{
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, SLOT0 + 0x1000);
-        for (int i = 0; i < 100; i++)
-                expect_not_yet(&p);
-        run_clock(&p, SECOND - 1);
-        expect_not_yet(&p);
-        run_clock(&p, 1);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        expect_frame(&p, "stood", false);
-        pages_close(&p);
-}
-
-static void what_has_stood_goes_on_counting(void **state)
-{
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, SLOT0 + 0x1000);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        p.f.r.block->slot[0].frame_id = 3;
-        assert_int_equal(fixture_sample(&p.f), 1);
-        pages_close(&p);
-}
-
-static void another_entry_starts_anew(void **state)
-{
-        struct pages p;
-        uint64_t other;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, SLOT0 + 0x1000);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND / 2);
-        other = image_page(&p.f.w.image);
-        put_leaf(&p, SLOT0 + 0x1000, in_transition(other));
-        expect_not_yet(&p);
-        run_clock(&p, SECOND / 2);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND / 2);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        pages_close(&p);
-}
-
-/* The same place named by another entry: the leaf went over to its prototype. */
-static void the_same_place_in_another_entry_starts_anew(void **state)
-{
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, SLOT0 + 0x1000);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND);
-        stands_behind(&p, SLOT0 + 0x1000, image_get64(&p.f.w.image, leaf_of(&p, SLOT0 + 0x1000)));
-        expect_not_yet(&p);
-        pages_close(&p);
-}
-
-static void a_page_that_was_mapped_meanwhile_starts_anew(void **state)
-{
-        struct pages p;
-        uint64_t gpa;
-
-        (void)state;
-        pages_open(&p);
-        gpa = page_of(&p, SLOT0 + 0x1000);
-        is_transition(&p, SLOT0 + 0x1000);
-        expect_not_yet(&p);
-        put_leaf(&p, SLOT0 + 0x1000, gpa | PTE_P | PTE_U | PTE_W);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        p.f.r.block->slot[0].frame_id = 3;
-        put_leaf(&p, SLOT0 + 0x1000, in_transition(gpa));
-        run_clock(&p, 5 * SECOND);
-        expect_not_yet(&p);
-        pages_close(&p);
-}
-
-static void a_clock_that_runs_backwards_starts_anew(void **state)
-{
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, SLOT0 + 0x1000);
-        expect_not_yet(&p);
-        p.clock = SECOND;
-        run_clock(&p, 0);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        pages_close(&p);
-}
-
-static void a_torn_clock_is_no_clock(void **state)
-{
-        uint32_t other = 1;
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, SLOT0 + 0x1000);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND);
-        windows_kernel_write(&p.f.w, WINDOWS_SHARED_VA + 0x10, &other, 4);
-        expect_not_yet(&p);
-        pages_close(&p);
-}
-
-static void a_clock_that_cannot_be_read_is_an_error(void **state)
-{
-        struct windows_config config = windows_known(7601); /* whose anchors do without the page */
-        struct pages p;
-
-        (void)state;
-        pages_open_as(&p, &config);
-        is_transition(&p, SLOT0 + 0x1000);
-        image_put64(&p.f.w.image, image_entry(&p.f.w.image, p.f.w.kcr3, WINDOWS_SHARED_VA, 1), 0);
-        assert_int_equal(fixture_sample(&p.f), -EFAULT);
-        pages_close(&p);
-}
-
-static void an_entry_that_goes_after_it_has_stood_is_seen(void **state)
-{
-        struct vgpup_sample sample;
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, SLOT0 + 0x1000);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND);
-        assert_int_equal(vgpup_sample_begin(p.f.region, p.f.m, SIZE_MAX, &sample), 1);
-        is_demand_zero(&p, SLOT0 + 0x1000);
-        assert_int_equal(vgpup_sample_commit(p.f.region, p.f.m, &sample), 0);
-        assert_int_equal(vgpup_last_skip(p.f.region), VGPUP_SKIP_REMAPPED);
-        pages_close(&p);
-}
-
-static void pages_settle_each_by_itself(void **state)
-{
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, SLOT0);
-        is_proto_transition(&p, SLOT0 + 0x3000);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND / 2);
-        is_transition(&p, SLOT0 + 0x2000);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND / 2);
-        expect_not_yet(&p);
-        run_clock(&p, SECOND / 2);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        expect_frame(&p, "all", false);
-        pages_close(&p);
-}
-
-static void the_block_has_to_settle_like_any_page(void **state)
-{
-        vgpup_geometry geometry;
-        vgpup_status status;
-        vgpup_cursor cursor;
-        struct pages p;
-        uint64_t id;
-
-        (void)state;
-        pages_open(&p);
-        is_transition(&p, REGION_GVA);
-        expect_not_yet(&p);
-        assert_int_equal(vgpup_read_cursor(p.f.region, p.f.m, &cursor), 0);
-        assert_int_equal(vgpup_last_skip(p.f.region), VGPUP_SKIP_TRANSITION);
-        assert_int_equal(vgpup_read_geometry(p.f.region, p.f.m, &geometry), 0);
-        assert_int_equal(vgpup_peek(p.f.region, p.f.m, &id), 0);
-        assert_int_equal(vgpup_last_skip(p.f.region), VGPUP_SKIP_TRANSITION);
-        assert_int_equal(vgpup_read_status(p.f.region, p.f.m, &status), -EAGAIN);
-        assert_int_equal(vgpup_confirm_alive(p.f.m, p.f.r.proc.cr3, REGION_GVA, 1), -EAGAIN);
-        run_clock(&p, SECOND);
-        assert_int_equal(vgpup_read_cursor(p.f.region, p.f.m, &cursor), 1);
-        assert_int_equal(vgpup_read_geometry(p.f.region, p.f.m, &geometry), 1);
-        assert_int_equal(vgpup_peek(p.f.region, p.f.m, &id), 1);
-        assert_int_equal(vgpup_read_status(p.f.region, p.f.m, &status), 0);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        pages_close(&p);
-}
-
-static void a_block_of_zeros_is_no_region_any_more(void **state)
-{
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        is_demand_zero(&p, REGION_GVA);
-        assert_int_equal(fixture_sample(&p.f), -ESTALE);
-        assert_int_equal(vgpup_confirm_alive(p.f.m, p.f.r.proc.cr3, REGION_GVA, 1), -ESTALE);
-        pages_close(&p);
-}
-
-static void a_region_is_found_and_bound_only_by_a_resident_page(void **state)
-{
-        struct vgpup_candidate c;
-        vgpup_region *region;
-        struct pages p;
-        size_t n;
-
-        (void)state;
-        pages_open(&p);
-        assert_int_equal(vgpup_discover_all(p.f.v, &c, 1, &n), 0);
-        assert_int_equal(n, 1);
-        is_transition(&p, REGION_GVA);
-        assert_int_equal(vgpup_bind(p.f.v, p.f.m, &c, &region), -EFAULT);
-        assert_int_equal(gva_fault(p.f.m)->kind, GVA_FAULT_TRANSITION);
-        assert_int_equal(vgpup_discover_all(p.f.v, &c, 1, &n), 0);
-        assert_int_equal(n, 0);
-        pages_close(&p);
-}
-
-/* ---- the prototype's own entries --------------------------------------------------------------------------------- */
-
-static void taken_while_copied(
-        struct pages *p, uint64_t entry_gpa, uint64_t value, const char *name)
-{
-        struct vgpup_sample sample;
-        uint64_t before = image_get64(&p->f.w.image, entry_gpa);
-
-        assert_int_equal(vgpup_sample_begin(p->f.region, p->f.m, SIZE_MAX, &sample), 1);
-        image_put64(&p->f.w.image, entry_gpa, value);
-        if (vgpup_sample_recheck(p->f.region, p->f.m, &sample, 0x2000, 4096) != 0)
-                fail_msg("%s went unnoticed in its part", name);
-        if (vgpup_sample_commit(p->f.region, p->f.m, &sample) == 1)
-                fail_msg("%s went unnoticed", name);
-        image_put64(&p->f.w.image, entry_gpa, before);
-}
-
-static void every_entry_on_the_way_to_a_prototype_is_rechecked(void **state)
-{
-        struct pages p;
-        uint64_t other;
-
-        (void)state;
-        pages_open(&p);
-        for (uint64_t at = 0; at < FRAME_BYTES; at += 4096)
-                is_proto_valid(&p, SLOT0 + at);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        expect_frame(&p, "all by prototype", false);
-        p.f.r.block->slot[0].frame_id = 3;
-        other = image_page(&p.f.w.image);
-        taken_while_copied(&p, p.proto_gpa + 2 * 8, other | PTE_P | PTE_W, "prototype entry");
-        taken_while_copied(
-                &p, p.proto_gpa + 2 * 8, in_transition(other), "prototype to transition");
-        taken_while_copied(&p, leaf_of(&p, SLOT0 + 0x2000), REFERS_TO(PROTO_VA), "leaf");
-        /* Above level 2 the kernel's anchors hang on the same entries, and their loss is told first or at once. */
-        for (unsigned level = 1; level <= 4; level++)
-                taken_while_copied(&p, image_entry(&p.f.w.image, p.f.w.kcr3, PROTO_VA, level),
-                        other | PTE_P | PTE_W, "table of the prototype");
-        assert_int_equal(fixture_sample(&p.f), 1);
-        pages_close(&p);
-}
-
-static void entries_in_a_row_are_rechecked_in_one_piece(void **state)
-{
-        struct gva_gather g;
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        for (uint64_t at = 0; at < FRAME_BYTES; at += 4096)
-                is_proto_valid(&p, SLOT0 + at);
-        assert_int_equal(gather_init(&g, FRAME_BYTES), 0);
-        assert_int_equal(gather_walk(&g, p.f.m, p.f.r.proc.cr3, SLOT0, FRAME_BYTES), 0);
-        assert_int_equal(g.n_runs, 4 + 4 + 1);
-        assert_int_equal(g.runs[8].n, 4);
-        assert_int_equal(g.runs[8].len, FRAME_BYTES);
-        assert_int_equal(g.runs[4].len, FRAME_BYTES);
-        assert_int_equal(gather_recheck(&g, p.f.m, 0, UINT64_MAX), 1);
-        /* One of its own in between, and the row goes on after it in another piece. */
-        put_leaf(&p, SLOT0 + 0x1000, REFERS_TO(PROTO_VA + 15 * 8));
-        put_proto(&p, 15, PROTECTION);
-        assert_int_equal(gather_walk(&g, p.f.m, p.f.r.proc.cr3, SLOT0, FRAME_BYTES), 0);
-        assert_int_equal(g.n_runs, 4 + 4 + 3);
-        gather_deinit(&g);
-        pages_close(&p);
-}
-
-static void a_prototype_page_for_each_leaf_fits_too(void **state)
-{
-        struct gva_gather g;
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        for (uint64_t at = 0; at < FRAME_BYTES; at += 4096) {
-                uint64_t va = PROTO_VA + (at << 30); /* a table of its own, too */
-                uint64_t page = image_page(&p.f.w.image);
-
-                image_map(&p.f.w.image, p.f.w.kcr3, va + 0x1000, page, 1, PTE_W);
-                image_put64(&p.f.w.image, page + 8, page_of(&p, SLOT0 + at) | PTE_P);
-                put_leaf(&p, SLOT0 + at, REFERS_TO(va + 0x1008));
-        }
-        assert_int_equal(gather_init(&g, FRAME_BYTES), 0);
-        assert_int_equal(gather_walk(&g, p.f.m, p.f.r.proc.cr3, SLOT0, FRAME_BYTES), 0);
-        assert_int_equal(g.n_runs, 4 + 4 * 5);
-        assert_true(g.n_runs <= g.max_runs);
-        assert_int_equal(gather_recheck(&g, p.f.m, 0, UINT64_MAX), 1);
-        gather_deinit(&g);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        expect_frame(&p, "each its own", false);
-        pages_close(&p);
-}
-
-static void no_room_is_an_error_and_no_overrun(void **state)
-{
-        struct gva_gather g;
-        struct pages p;
-
-        (void)state;
-        pages_open(&p);
-        for (uint64_t at = 0; at < FRAME_BYTES; at += 4096)
-                is_proto_transition(&p, SLOT0 + at);
-        assert_int_equal(gather_init(&g, FRAME_BYTES), 0);
-        for (size_t room = 0; room < 12; room++) {
-                g.max_runs = room;
-                assert_int_equal(gather_walk(&g, p.f.m, p.f.r.proc.cr3, SLOT0, FRAME_BYTES),
-                        room < 9 ? -EOVERFLOW : 0);
-        }
-        for (size_t room = 0; room < 16; room++) {
-                g.max_entries = room;
-                assert_int_equal(gather_walk(&g, p.f.m, p.f.r.proc.cr3, SLOT0, FRAME_BYTES),
-                        room < 3 + 4 + 4 + 4 ? -EOVERFLOW : 0);
-        }
-        for (size_t room = 0; room < 5; room++) {
-                g.max_transitions = room;
-                assert_int_equal(gather_walk(&g, p.f.m, p.f.r.proc.cr3, SLOT0, FRAME_BYTES),
-                        room < 4 ? -EOVERFLOW : 0);
-        }
-        gather_deinit(&g);
-        pages_close(&p);
-}
-
-static void a_failing_source_is_not_taken_for_a_missing_page(void **state)
-{
-        struct pages p;
-        size_t total;
-
-        (void)state;
-        pages_open(&p);
-        for (uint64_t at = 0; at < FRAME_BYTES; at += 4096)
-                is_proto_valid(&p, SLOT0 + at);
-        image_calm(&p.f.w.image);
-        assert_int_equal(fixture_sample(&p.f), 1);
-        total = p.f.w.image.n_reads;
-        for (size_t n = 1; n <= total; n++) {
-                p.f.r.block->slot[0].frame_id++;
-                image_calm(&p.f.w.image);
-                p.f.w.image.fail_at = n;
-                p.f.w.image.fail_with = -EIO;
-                assert_int_equal(fixture_sample(&p.f), -EIO);
-                assert_int_equal(gva_fault(p.f.m)->kind, GVA_FAULT_SOURCE);
-        }
-        pages_close(&p);
-}
-
 static void what_was_learnt_goes_to_other_memory(void **state)
 {
         struct pages p;
@@ -823,24 +333,6 @@ int main(void)
                 cmocka_unit_test(every_reason_has_its_own_words),
                 cmocka_unit_test(a_page_in_transition_is_refused_where_nobody_can_wait),
                 cmocka_unit_test(zeros_are_read_as_zeros),
-                cmocka_unit_test(a_second_counts_only_while_the_guest_runs),
-                cmocka_unit_test(what_has_stood_goes_on_counting),
-                cmocka_unit_test(another_entry_starts_anew),
-                cmocka_unit_test(the_same_place_in_another_entry_starts_anew),
-                cmocka_unit_test(a_page_that_was_mapped_meanwhile_starts_anew),
-                cmocka_unit_test(a_clock_that_runs_backwards_starts_anew),
-                cmocka_unit_test(a_torn_clock_is_no_clock),
-                cmocka_unit_test(a_clock_that_cannot_be_read_is_an_error),
-                cmocka_unit_test(an_entry_that_goes_after_it_has_stood_is_seen),
-                cmocka_unit_test(pages_settle_each_by_itself),
-                cmocka_unit_test(the_block_has_to_settle_like_any_page),
-                cmocka_unit_test(a_block_of_zeros_is_no_region_any_more),
-                cmocka_unit_test(a_region_is_found_and_bound_only_by_a_resident_page),
-                cmocka_unit_test(every_entry_on_the_way_to_a_prototype_is_rechecked),
-                cmocka_unit_test(entries_in_a_row_are_rechecked_in_one_piece),
-                cmocka_unit_test(a_prototype_page_for_each_leaf_fits_too),
-                cmocka_unit_test(no_room_is_an_error_and_no_overrun),
-                cmocka_unit_test(a_failing_source_is_not_taken_for_a_missing_page),
                 cmocka_unit_test(what_was_learnt_goes_to_other_memory),
         };
 

@@ -10,6 +10,8 @@
 #define LIFE_SHIFT        32
 #define FOREIGN_BYTE      0xee
 #define ROUNDS_A_LIFE     4000u
+#define SECTION_VA        (WINDOWS_POOL_VA + 0x100000) /* of its prototype entries */
+#define PTE_OF_SECTION    UINT64_C(0x400)
 #define PTE_IN_TRANSITION UINT64_C(0x880)
 #define PTE_USER          (PTE_P | PTE_W | PTE_U)
 
@@ -112,6 +114,19 @@ static void scribble(struct restless_guest *g, const struct restless_page *page)
         memset(at(g, page->gpa), FOREIGN_BYTE, GVA_PAGE_BYTES);
 }
 
+/* In the working set, or known to its section alone: as the guest pleases. */
+static void map_page(struct restless_guest *g, uint64_t gva, const struct restless_page *page)
+{
+        uint64_t offset = ((gva >> 12) & 511) * sizeof(uint64_t);
+
+        if (draw(g, 2)) {
+                store64(g, entry_gpa(g, gva), page->gpa | PTE_USER);
+                return;
+        }
+        store64(g, g->section_gpa + offset, page->gpa | PTE_P | PTE_W);
+        store64(g, entry_gpa(g, gva), (SECTION_VA + offset) << 16 | PTE_OF_SECTION);
+}
+
 /* Out of the working set, its place used by another, and in again elsewhere. */
 static struct restless_page *move_page(
         struct restless_guest *g, struct restless_page *page, uint64_t gva)
@@ -121,7 +136,7 @@ static struct restless_page *move_page(
         store64(g, entry_gpa(g, gva), page->gpa | PTE_IN_TRANSITION);
         memcpy(at(g, to->gpa), at(g, page->gpa), GVA_PAGE_BYTES);
         scribble(g, page);
-        store64(g, entry_gpa(g, gva), to->gpa | PTE_USER);
+        map_page(g, gva, to);
         leave_page(g, page);
         return to;
 }
@@ -241,6 +256,8 @@ static void end_life(struct restless_guest *g)
                 scribble(g, g->block);
         if (draw(g, 2))
                 memset(at(g, g->table->gpa), 0, GVA_PAGE_BYTES);
+        if (draw(g, 2))
+                memset(at(g, g->section_gpa), FOREIGN_BYTE, GVA_PAGE_BYTES);
 }
 
 /* Every page is anybody's again; about half of the time most find themselves where they were. */
@@ -270,11 +287,10 @@ static void deal_pages(struct restless_guest *g)
 static void map_region(struct restless_guest *g)
 {
         store64(g, directory_gpa(g), g->table->gpa | PTE_USER);
-        store64(g, entry_gpa(g, REGION_GVA), g->block->gpa | PTE_USER);
+        map_page(g, REGION_GVA, g->block);
         for (unsigned slot = 0; slot < RESTLESS_SLOTS; slot++) {
                 for (unsigned i = 0; i < RESTLESS_SLOT_PAGES; i++)
-                        store64(g, entry_gpa(g, SLOT_GVA(slot) + i * GVA_PAGE_BYTES),
-                                g->slot[slot][i]->gpa | PTE_USER);
+                        map_page(g, SLOT_GVA(slot) + i * GVA_PAGE_BYTES, g->slot[slot][i]);
         }
 }
 
@@ -348,6 +364,8 @@ void restless_start(struct restless_guest *g)
         memset(g, 0, sizeof(*g));
         standard_guest(&g->w, &g->r);
         g->random = 1;
+        g->section_gpa = image_page(&g->w.image);
+        image_map(&g->w.image, g->w.kcr3, SECTION_VA, g->section_gpa, 1, PTE_W);
         while (g->n_all < RESTLESS_MAX_PAGES &&
                 g->w.image.next_page + GVA_PAGE_BYTES <= g->w.image.ram_bytes)
                 g->all[g->n_all++].gpa = image_page(&g->w.image);

@@ -1,7 +1,7 @@
 /*
  * restless_guest.h - a guest whose operating system never stops moving things under its reader
  *
- * A thread publishes frames, moves pages and tables, ends the producer and starts the next one in its place: same root,
+ * A thread publishes frames, moves pages and tables, maps them directly or through prototype entries, ends the producer and starts the next one in its place: same root,
  * same process object, often the same pid, pages and tables handed on with whatever they held. It keeps what an operating
  * system keeps, and no more:
  *   - exit status before teardown, and another CreateTime before a process object says "alive" again;
@@ -49,6 +49,7 @@ struct restless_guest {
         struct restless_page *pages[RESTLESS_MAX_PAGES]; /* not in use, oldest first */
         struct restless_page all[RESTLESS_MAX_PAGES];
         struct restless_page *block, *table;
+        uint64_t section_gpa; /* page of prototype entries */
         struct restless_page *slot[RESTLESS_SLOTS][RESTLESS_SLOT_PAGES];
         size_t n_pages, n_all;
 
