@@ -423,6 +423,13 @@ void pixels_in_transition(struct guest *g)
         }
 }
 
+/* No root says any more that it is one. */
+void lose_self_references(struct guest *g)
+{
+        for (uint32_t i = 0; i < g->machine.n_processes; i++)
+                *((uint64_t *)at_gpa(g, g->machine.processes[i].cr3) + g->machine.self_slot) = 0;
+}
+
 static void pixels_unmapped(struct guest *g)
 {
         set_pixel_entries(g, 0);

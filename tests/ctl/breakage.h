@@ -29,7 +29,8 @@ struct breakage {
 extern const struct breakage breakages[];
 extern const size_t n_breakages;
 
-/* Looks like damage and is none: what a probe has to have the patience for. */
+/* What looks like damage and is none, but takes patience or another way. */
 void pixels_in_transition(struct guest *g);
+void lose_self_references(struct guest *g);
 
 #endif /* TEST_BREAKAGE_H */

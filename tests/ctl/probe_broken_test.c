@@ -255,33 +255,63 @@ static void ram_in_two_files_is_one_guest_and_a_missing_one_is_named(void **stat
         guest_close(&guest);
 }
 
-/* What dump-guest-memory writes, with one segment. */
-static int core_of(const struct guest *g, char *path, size_t cap, size_t lost)
+#define HEADER_BYTES 8192
+
+/* All of RAM behind a header; @lost: bytes that are missing at the end. */
+static int image_of(
+        const struct guest *g, const void *header, size_t len, size_t lost, char *path, size_t cap)
 {
-        static uint8_t file[4096 + (128 << 20)];
-        const Elf64_Ehdr header = {
-                .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
-                        EV_CURRENT },
-                .e_type = ET_CORE,
-                .e_machine = EM_X86_64,
-                .e_version = EV_CURRENT,
-                .e_phoff = sizeof header,
-                .e_ehsize = sizeof header,
-                .e_phentsize = sizeof(Elf64_Phdr),
-                .e_phnum = 1,
-        };
-        const Elf64_Phdr load = {
-                .p_type = PT_LOAD,
-                .p_offset = 4096,
-                .p_filesz = g->ram.size,
-                .p_memsz = g->ram.size,
+        static uint8_t file[HEADER_BYTES + (128 << 20)];
+
+        assert_int_equal(g->ram.size, sizeof file - HEADER_BYTES);
+        memset(file, 0, HEADER_BYTES);
+        memcpy(file, header, len);
+        memcpy(file + HEADER_BYTES, g->ram.base, g->ram.size);
+        return memfd_of(file, sizeof file - lost, path, cap);
+}
+
+/* What dump-guest-memory writes, with one segment. */
+static int core_of(const struct guest *g, size_t lost, char *path, size_t cap)
+{
+        const struct {
+                Elf64_Ehdr header;
+                Elf64_Phdr load;
+        } core = {
+                .header = {
+                        .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+                        .e_type = ET_CORE,
+                        .e_machine = EM_X86_64,
+                        .e_version = EV_CURRENT,
+                        .e_phoff = sizeof core.header,
+                        .e_ehsize = sizeof core.header,
+                        .e_phentsize = sizeof core.load,
+                        .e_phnum = 1,
+                },
+                .load = {
+                        .p_type = PT_LOAD,
+                        .p_offset = HEADER_BYTES,
+                        .p_filesz = g->ram.size,
+                        .p_memsz = g->ram.size,
+                },
         };
 
-        assert_int_equal(g->ram.size, sizeof file - 4096);
-        memcpy(file, &header, sizeof header);
-        memcpy(file + sizeof header, &load, sizeof load);
-        memcpy(file + 4096, g->ram.base, g->ram.size);
-        return memfd_of(file, sizeof file - lost, path, cap);
+        return image_of(g, &core, sizeof core, lost, path, cap);
+}
+
+/* What Windows writes, with one run of pages. */
+static int crash_dump_of(const struct guest *g, char *path, size_t cap)
+{
+        uint8_t header[HEADER_BYTES] = "PAGEDU64";
+        const uint64_t pages = g->ram.size / 4096, run[] = { 0, pages };
+        const uint32_t one = 1, amd64 = 0x8664, full = 1;
+
+        memcpy(header + 0x10, &g->machine.kcr3, 8);
+        memcpy(header + 0x30, &amd64, 4);
+        memcpy(header + 0x88, &one, 4);
+        memcpy(header + 0x90, &pages, 8);
+        memcpy(header + 0x98, run, sizeof run);
+        memcpy(header + 0xf98, &full, 4);
+        return image_of(g, header, sizeof header, 0, path, cap);
 }
 
 static void an_image_tells_all_but_whether_the_producer_lived(void **state)
@@ -295,7 +325,7 @@ static void an_image_tells_all_but_whether_the_producer_lived(void **state)
         (void)state;
         open_guest(NULL);
         guest_run_due(&guest);
-        fd = core_of(&guest, path, sizeof path, 0);
+        fd = core_of(&guest, 0, path, sizeof path);
         assert_int_equal(probe_report_init(&report, NULL, NULL), 0);
         if (!probe(&report, &request))
                 fail_msg("%s", string_at(last_stage(&report), "reason"));
@@ -312,6 +342,29 @@ static void an_image_tells_all_but_whether_the_producer_lived(void **state)
         guest_close(&guest);
 }
 
+static void the_root_in_a_crash_dump_is_taken_when_nothing_else_leads_to_one(void **state)
+{
+        char path[64];
+        const struct probe_request request = { .ram = { path }, .n_ram = 1 };
+        struct probe_report report;
+        int fd;
+
+        (void)state;
+        open_guest("--no-stub");
+        guest_run_due(&guest);
+        lose_self_references(&guest);
+        fd = crash_dump_of(&guest, path, sizeof path);
+        assert_int_equal(probe_report_init(&report, NULL, NULL), 0);
+        if (!probe(&report, &request))
+                fail_msg("%s", string_at(last_stage(&report), "reason"));
+        assert_schema(&report, "a crash dump");
+        assert_string_equal(string_at(json_object_object_get(report.result, "kernel"), "kcr3_from"),
+                "dump header");
+        probe_report_deinit(&report);
+        close(fd);
+        guest_close(&guest);
+}
+
 static void an_image_cut_short_is_no_source(void **state)
 {
         char path[64];
@@ -321,7 +374,7 @@ static void an_image_cut_short_is_no_source(void **state)
 
         (void)state;
         open_guest(NULL);
-        fd = core_of(&guest, path, sizeof path, 1 << 20);
+        fd = core_of(&guest, 1 << 20, path, sizeof path);
         assert_int_equal(probe_report_init(&report, NULL, NULL), 0);
         assert_false(probe(&report, &request));
         assert_schema(&report, "an image cut short");
@@ -351,6 +404,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(an_undamaged_guest_is_found_whatever_it_is_like),
                 cmocka_unit_test(an_image_tells_all_but_whether_the_producer_lived),
+                cmocka_unit_test(the_root_in_a_crash_dump_is_taken_when_nothing_else_leads_to_one),
                 cmocka_unit_test(an_image_cut_short_is_no_source),
                 cmocka_unit_test(ram_in_two_files_is_one_guest_and_a_missing_one_is_named),
                 cmocka_unit_test(
