@@ -83,6 +83,8 @@ static bool same_ram(const struct monitor_view *a, const struct monitor_view *b)
 static void round_ended(struct monitor *m)
 {
         bool moved = m->view.layout.n_pieces > 0 && !same_ram(&m->view, &m->fresh);
+        bool renamed = m->says == MONITOR_HALTED && !m->fresh.running &&
+                       strcmp(m->view.status, m->fresh.status) != 0;
 
         m->asking = false;
         if (m->stale) {
@@ -93,6 +95,8 @@ static void round_ended(struct monitor *m)
         if (moved)
                 m->news(m, MONITOR_NEWS_LAYOUT);
         set_says(m, m->view.running);
+        if (renamed)
+                m->news(m, MONITOR_NEWS_HALTED);
 }
 
 static void on_hva(struct qmp *q, struct json_object *ret, const char *error)

@@ -18,13 +18,13 @@ enum monitor_says {
 };
 
 enum monitor_news {
-        MONITOR_NEWS_RUNS,    /* all is known, and it runs now */
-        MONITOR_NEWS_HALTED,  /* it does not any more; monitor.status says how */
-        MONITOR_NEWS_RESET,   /* another life of the guest begins */
-        MONITOR_NEWS_OFF,     /* the guest was shut down */
-        MONITOR_NEWS_LAYOUT,  /* RAM is elsewhere than it was */
-        MONITOR_NEWS_BACK,    /* connected, after it was lost or refused */
-        MONITOR_NEWS_LOST,    /* the connection is gone; says what it said before */
+        MONITOR_NEWS_RUNS,   /* all is known, and it runs now */
+        MONITOR_NEWS_HALTED, /* it does not any more, or for another reason; view.status says how */
+        MONITOR_NEWS_RESET,  /* another life of the guest begins */
+        MONITOR_NEWS_OFF,    /* the guest was shut down */
+        MONITOR_NEWS_LAYOUT, /* RAM is elsewhere than it was */
+        MONITOR_NEWS_BACK,   /* connected, after it was lost or refused */
+        MONITOR_NEWS_LOST,   /* the connection is gone; says what it said before */
         MONITOR_NEWS_REFUSED, /* nobody listens at the socket */
 };
 

@@ -165,7 +165,7 @@ void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);
  * @base_offset: of the range that @dst is for; none of the extents begins before it
  * @dst:         each piece lands at dst + (extent offset - base_offset); the caller knows that they fit
  *
- * The frame path: one guarded run over all pieces, no system call.
+ * The frame path: one guarded run over all pieces, no system call. One thread at a time may gather from a source.
  *
  * Return: 0, -EFAULT (outside RAM), -ESTALE (the file shrank under the map), -EIO (the host could not give the page:
  * out of memory, or it is bad). After a failure @dst is unspecified.

@@ -25,14 +25,21 @@
 static char folder[] = "/dev/shm/vgpud-faults-XXXXXX";
 static char file[64], monitor[64], pidfile[64];
 
+static struct vm_proc_options machine(void)
+{
+        return (struct vm_proc_options){ .ram = "512M",
+                .place = "low",
+                .file = file,
+                .mode = "320x200@20",
+                .monitor = monitor,
+                .pidfile = pidfile };
+}
+
 static void boot(struct rig *rig)
 {
-        rig_boot_vm(rig, &(struct vm_proc_options){ .ram = "512M",
-                                 .place = "low",
-                                 .file = file,
-                                 .mode = "320x200@20",
-                                 .monitor = monitor,
-                                 .pidfile = pidfile });
+        const struct vm_proc_options options = machine();
+
+        rig_boot_vm(rig, &options);
 }
 
 /* What the daemon is told of. */
@@ -176,6 +183,37 @@ static void a_machine_that_does_not_run_yet_is_waited_for(void **state)
         rig_resume(&rig);
         rig_until_frame(&rig);
         end(&rig);
+}
+
+/* While its RAM comes in from outside nobody may look; then it is the same machine in another stretch of time. */
+static void a_machine_that_migrates_is_followed(void **state)
+{
+        struct vm_proc_options options = machine();
+        char there[80], request[256];
+        struct rig rig;
+
+        (void)state;
+        start(&rig, ASK_QEMU);
+        snprintf(there, sizeof(there), "%s.state", file);
+        snprintf(request, sizeof(request),
+                "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"exec:cat > %s\"}}", there);
+        assert_int_equal(vm_proc_qmp_text(&rig.vm, request), 0);
+        rig_until_status(&rig, "\"stalled\"", "QEMU says 'postmigrate'");
+        kill_qemu(&rig);
+        rig_until_status(&rig, "\"absent\"", monitor);
+
+        options.incoming = "defer";
+        assert_int_equal(vm_proc_start(&rig.vm, &options), 0);
+        guest_proc_attach(&rig.guest, rig.vm.serial_fd, rig.vm.serial_fd);
+        rig_until_status(&rig, "\"absent\"", "QEMU says 'inmigrate'");
+        snprintf(request, sizeof(request),
+                "{\"execute\": \"migrate-incoming\", \"arguments\": {\"uri\": \"exec:cat %s\"}}",
+                there);
+        assert_int_equal(vm_proc_qmp_text(&rig.vm, request), 0);
+        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&rig);
+        end(&rig);
+        unlink(there);
 }
 
 static void a_stopped_qemu_is_paused_and_goes_on(void **state)
@@ -362,6 +400,7 @@ int main(void)
                 cmocka_unit_test(a_pause_is_qemus_own_word),
                 cmocka_unit_test(a_reset_ends_the_epoch_by_qemus_word),
                 cmocka_unit_test(a_machine_that_does_not_run_yet_is_waited_for),
+                cmocka_unit_test(a_machine_that_migrates_is_followed),
                 cmocka_unit_test(a_stopped_qemu_is_paused_and_goes_on),
                 cmocka_unit_test(truncated_ram_is_gone),
                 cmocka_unit_test(replaced_ram_is_gone_and_its_successor_taken),

@@ -145,6 +145,7 @@ static size_t build_arguments(const char **argv, const struct vm_proc_options *o
                 { "--machine", o->machine },
                 { "--numa", o->numa },
                 { "--pidfile", o->pidfile },
+                { "--incoming", o->incoming },
                 { "--mode", o->mode },
                 { "--format", o->format },
                 { "--pages", o->pages },

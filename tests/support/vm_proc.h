@@ -24,6 +24,7 @@ struct vm_proc_options {
         const char *numa;    /* RAM of the first of two nodes */
         const char *monitor; /* path of a second QMP socket, for the daemon */
         const char *pidfile;
+        const char *incoming; /* a migration's URI to take over from */
         const char *mode;
         const char *format;
         const char *pages;
