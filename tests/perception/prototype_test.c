@@ -202,6 +202,105 @@ static void a_failing_source_is_not_taken_for_a_missing_page(void **state)
         pages_close(&p);
 }
 
+/* ---- what the guest does to such pages while they are read ------------------------------------------------------- */
+
+struct struck {
+        struct pages p;
+        void (*strike)(struct pages *p);
+};
+
+static void is_anothers(struct pages *p, uint64_t gpa)
+{
+        memset(image_at(&p->f.w.image, gpa), 0xee, GVA_PAGE_BYTES);
+}
+
+/* The page goes to the pagefile, and its place to somebody else. */
+static void page_is_repurposed(struct pages *p)
+{
+        uint64_t at = p->proto_gpa + 2 * 8, was = image_get64(&p->f.w.image, at);
+
+        put_proto(p, 2, UINT64_C(0x123) << 32 | PROTECTION);
+        is_anothers(p, was & PTE_PFN);
+}
+
+static void page_is_moved(struct pages *p)
+{
+        uint64_t was = image_get64(&p->f.w.image, p->proto_gpa + 2 * 8);
+        uint64_t other = image_page(&p->f.w.image);
+
+        memcpy(image_at(&p->f.w.image, other), image_at(&p->f.w.image, was & PTE_PFN),
+                GVA_PAGE_BYTES);
+        put_proto(p, 2, other | (was & 0xfff));
+        is_anothers(p, was & PTE_PFN);
+}
+
+static void standby_page_is_repurposed(struct pages *p)
+{
+        uint64_t was = image_get64(&p->f.w.image, leaf_of(p, SLOT0 + 0x3000));
+
+        put_leaf(p, SLOT0 + 0x3000, UINT64_C(0x124) << 32 | PROTECTION);
+        is_anothers(p, was & PTE_PFN);
+}
+
+/* The section's entries are freed, and their page is used for anything. */
+static void section_is_deleted(struct pages *p)
+{
+        uint64_t first = image_get64(&p->f.w.image, p->proto_gpa);
+
+        for (uint64_t at = 0; at < FRAME_BYTES; at += GVA_PAGE_BYTES)
+                put_leaf(p, SLOT0 + at, 0);
+        image_put64(&p->f.w.image, image_entry(&p->f.w.image, p->f.w.kcr3, PROTO_VA, 1), 0);
+        is_anothers(p, p->proto_gpa);
+        is_anothers(p, first & PTE_PFN);
+}
+
+static void strike_now(void *ctx)
+{
+        struct struck *s = ctx;
+
+        s->strike(&s->p);
+}
+
+/* Two pages by prototype, one of them by one in transition that has stood, and one in transition itself. */
+static void open_struck(struct struck *s)
+{
+        pages_open(&s->p);
+        is_proto_valid(&s->p, SLOT0);
+        is_proto_transition(&s->p, SLOT0 + 0x1000);
+        is_proto_valid(&s->p, SLOT0 + 0x2000);
+        is_transition(&s->p, SLOT0 + 0x3000);
+        assert_int_equal(fixture_sample(&s->p.f), 0);
+        run_clock(&s->p, SECOND);
+        image_calm(&s->p.f.w.image);
+}
+
+static void no_change_behind_a_page_lets_a_foreign_byte_through(void **state)
+{
+        static void (*const strikes[])(struct pages * p) = { page_is_repurposed, page_is_moved,
+                standby_page_is_repurposed, section_is_deleted };
+        struct struck s = { .strike = NULL };
+        size_t total;
+
+        (void)state;
+        open_struck(&s);
+        assert_int_equal(fixture_sample(&s.p.f), 1);
+        expect_frame(&s.p, "left alone", false);
+        total = s.p.f.w.image.n_reads;
+        pages_close(&s.p);
+        for (size_t i = 0; i < sizeof(strikes) / sizeof(strikes[0]); i++) {
+                for (size_t n = 1; n <= total; n++) {
+                        open_struck(&s);
+                        s.strike = strikes[i];
+                        s.p.f.w.image.change = strike_now;
+                        s.p.f.w.image.change_ctx = &s;
+                        s.p.f.w.image.change_at = n;
+                        if (fixture_sample(&s.p.f) == 1)
+                                expect_frame(&s.p, "struck", false);
+                        pages_close(&s.p);
+                }
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -211,6 +310,7 @@ int main(void)
                 cmocka_unit_test(a_row_of_prototypes_across_two_tables_is_rechecked_whole),
                 cmocka_unit_test(a_prototype_page_for_each_leaf_fits_too),
                 cmocka_unit_test(no_room_is_an_error_and_no_overrun),
+                cmocka_unit_test(no_change_behind_a_page_lets_a_foreign_byte_through),
                 cmocka_unit_test(a_failing_source_is_not_taken_for_a_missing_page),
         };
 
