@@ -253,6 +253,12 @@ int config_load(const char *path, struct vgpu_config *ret_cfg, struct config_pro
         return r;
 }
 
+/* A line that was as long as one can be had no room for blanks, and must be read again. */
+static const char *sign_for(const struct config_key *key, const char *text)
+{
+        return strlen(key->name) + strlen(" = ") + strlen(text) < INI_MAX_LINE ? " = " : "=";
+}
+
 void config_print(FILE *f, const struct vgpu_config *cfg)
 {
         const char *section = "";
@@ -265,7 +271,7 @@ void config_print(FILE *f, const struct vgpu_config *cfg)
                         fprintf(f, "%s[%s]\n", i != 0 ? "\n" : "", key->section);
                 section = key->section;
                 if (key->kind->print(key, (const char *)cfg + key->offset, text))
-                        fprintf(f, "%s = %s\n", key->name, text);
+                        fprintf(f, "%s%s%s\n", key->name, sign_for(key, text), text);
                 else
                         fprintf(f, "# %s is not set: %s\n", key->name, key->unset);
         }
