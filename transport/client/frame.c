@@ -25,12 +25,13 @@ static bool desc_is_sound(const struct vgpu_client *c, const struct vgpu_ring_de
                (uint64_t)d->height * d->stride <= c->map.identity.slot_bytes;
 }
 
-static bool rects_fit(const struct vgpu_ring_desc *d)
+/* Of an earlier frame too: what a mode change left behind does not fit the one that is delivered. */
+static bool rects_fit(const struct vgpu_client_frame *f, const struct vgpu_ring_desc *d)
 {
         for (uint32_t i = 0; i < d->n_damage; i++) {
                 const struct vgpu_ring_rect *r = &d->damage[i];
 
-                if ((uint64_t)r->x + r->w > d->width || (uint64_t)r->y + r->h > d->height)
+                if ((uint64_t)r->x + r->w > f->width || (uint64_t)r->y + r->h > f->height)
                         return false;
         }
         return true;
@@ -39,7 +40,8 @@ static bool rects_fit(const struct vgpu_ring_desc *d)
 /* Append one frame's damage to @f. Return: whether the sum is known and fits. */
 static bool add_damage(struct vgpu_client_frame *f, const struct vgpu_ring_desc *d)
 {
-        if (d->n_damage == 0 || d->n_damage > VGPU_RING_MAX_DAMAGE - f->n_damage || !rects_fit(d))
+        if (d->n_damage == 0 || d->n_damage > VGPU_RING_MAX_DAMAGE - f->n_damage ||
+                !rects_fit(f, d))
                 return false;
         memcpy(f->damage + f->n_damage, d->damage, d->n_damage * sizeof(d->damage[0]));
         f->n_damage += d->n_damage;
