@@ -13,6 +13,7 @@
 #define SECTION_VA        (WINDOWS_POOL_VA + 0x100000) /* of its prototype entries */
 #define PTE_OF_SECTION    UINT64_C(0x400)
 #define PTE_IN_TRANSITION UINT64_C(0x880)
+#define PTE_IN_PAGEFILE   UINT64_C(0x1234500000080)
 #define PTE_USER          (PTE_P | PTE_W | PTE_U)
 
 static uint64_t draw(struct restless_guest *g, uint64_t n)
@@ -114,27 +115,33 @@ static void scribble(struct restless_guest *g, const struct restless_page *page)
         memset(at(g, page->gpa), FOREIGN_BYTE, GVA_PAGE_BYTES);
 }
 
-/* In the working set, or known to its section alone: as the guest pleases. */
-static void map_page(struct restless_guest *g, uint64_t gva, const struct restless_page *page)
+static uint64_t section_offset(uint64_t gva)
 {
-        uint64_t offset = ((gva >> 12) & 511) * sizeof(uint64_t);
-
-        if (draw(g, 2)) {
-                store64(g, entry_gpa(g, gva), page->gpa | PTE_USER);
-                return;
-        }
-        store64(g, g->section_gpa + offset, page->gpa | PTE_P | PTE_W);
-        store64(g, entry_gpa(g, gva), (SECTION_VA + offset) << 16 | PTE_OF_SECTION);
+        return ((gva >> 12) & 511) * sizeof(uint64_t);
 }
 
-/* Out of the working set, its place used by another, and in again elsewhere. */
+/* The section's own entry says where the page is; the process' says so too while it is in the working set. */
+static void map_page(struct restless_guest *g, uint64_t gva, const struct restless_page *page)
+{
+        store64(g, g->section_gpa + section_offset(gva), page->gpa | PTE_P | PTE_W);
+        if (draw(g, 2))
+                store64(g, entry_gpa(g, gva), page->gpa | PTE_USER);
+        else
+                store64(g, entry_gpa(g, gva),
+                        (SECTION_VA + section_offset(gva)) << 16 | PTE_OF_SECTION);
+}
+
+/* Out of the working set, out of memory, its place used by another, and in again elsewhere. */
 static struct restless_page *move_page(
         struct restless_guest *g, struct restless_page *page, uint64_t gva)
 {
+        const uint64_t section = g->section_gpa + section_offset(gva);
         struct restless_page *to = take_page(g);
 
-        store64(g, entry_gpa(g, gva), page->gpa | PTE_IN_TRANSITION);
+        store64(g, entry_gpa(g, gva), (SECTION_VA + section_offset(gva)) << 16 | PTE_OF_SECTION);
+        store64(g, section, page->gpa | PTE_IN_TRANSITION);
         memcpy(at(g, to->gpa), at(g, page->gpa), GVA_PAGE_BYTES);
+        store64(g, section, PTE_IN_PAGEFILE);
         scribble(g, page);
         map_page(g, gva, to);
         leave_page(g, page);

@@ -1,7 +1,7 @@
 /*
  * restless_guest.h - a guest whose operating system never stops moving things under its reader
  *
- * A thread publishes frames, moves pages and tables, maps them directly or through prototype entries, ends the producer and starts the next one in its place: same root,
+ * A thread publishes frames, moves pages of a section in and out of memory and the working set, moves tables, ends the producer and starts the next one in its place: same root,
  * same process object, often the same pid, pages and tables handed on with whatever they held. It keeps what an operating
  * system keeps, and no more:
  *   - exit status before teardown, and another CreateTime before a process object says "alive" again;
