@@ -12,8 +12,9 @@
  * What the operating system promises, and nothing else is relied upon:
  *   - exit status before teardown: nothing of a process is handed on before its ExitStatus says it ended;
  *   - a CreateTime never comes back, and is gone before ExitStatus can say again that nothing ended;
- *   - while a process lives and a seq stands, an entry that changed does not change back (docs/perception.md says what
- *     becomes of a page that does);
+ *   - while a process lives and a seq stands, an entry that says where a page is and changed does not change back
+ *     (docs/perception.md says what becomes of a page that does). One that only refers to a prototype entry may: the
+ *     prototype entry is changed before the page is given away;
  *   - a producer clears its magic before it uses the region for anything else, and makes seq odd before it writes.
  * What was handed on may hold anything, what it held before included.
  *
