@@ -125,6 +125,25 @@ static void killed_qemu_is_paused_or_off_when_nobody_can_be_asked(void **state)
         end(&rig);
 }
 
+static void machines_later_the_daemon_holds_what_it_held(void **state)
+{
+        struct daemon_proc_holds before, after;
+        struct rig rig;
+
+        (void)state;
+        start(&rig, ASK_QEMU | WATCH_PROCESS);
+        before = daemon_proc_holds(&rig.daemon);
+        for (int i = 0; i < 3; i++) {
+                kill_qemu(&rig);
+                rig_until(&rig, rig_state_is, VGPU_RING_ABSENT, "absent");
+                comes_back(&rig);
+        }
+        after = daemon_proc_holds(&rig.daemon);
+        assert_int_equal(after.n_fds, before.n_fds);
+        assert_int_equal(after.n_maps, before.n_maps);
+        end(&rig);
+}
+
 static void a_machine_that_is_shut_down_is_off(void **state)
 {
         struct rig rig;
@@ -396,6 +415,7 @@ int main(void)
                 cmocka_unit_test(killed_qemu_is_off_when_its_process_is_watched),
                 cmocka_unit_test(killed_qemu_is_off_when_nobody_listens_any_more),
                 cmocka_unit_test(killed_qemu_is_paused_or_off_when_nobody_can_be_asked),
+                cmocka_unit_test(machines_later_the_daemon_holds_what_it_held),
                 cmocka_unit_test(a_machine_that_is_shut_down_is_off),
                 cmocka_unit_test(a_pause_is_qemus_own_word),
                 cmocka_unit_test(a_reset_ends_the_epoch_by_qemus_word),
