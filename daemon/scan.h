@@ -13,7 +13,7 @@
 #include "epoch.h"
 #include "vgpu_perception.h"
 
-#define SCAN_MAX_CANDIDATES 64
+#define SCAN_MAX_CANDIDATES 1024
 
 enum scan_kind {
         SCAN_ATTACH,      /* RAM -> kernel */
