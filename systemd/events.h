@@ -25,7 +25,7 @@ enum journal_event {
         EVENT_CLIENT_REFUSED,
         EVENT_CLIENT_DROPPED,
         EVENT_CONFIG_BAD,
-        EVENT_MODE_CHANGED, /* another frame size or format */
+        EVENT_MODE_CHANGED,      /* another frame size or format */
         EVENT_PRODUCERS_SEVERAL, /* more than one is alive, one of them was taken */
         JOURNAL_N_EVENTS,
 };
