@@ -1,11 +1,5 @@
-/* lifecycle.c - see lifecycle.h. `state` is a struct rig ** that streams. */
+/* lifecycle.c - see lifecycle.h */
 #include "lifecycle.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include "rig.h"
 
@@ -19,7 +13,16 @@ static struct rig *streaming(void **state)
         return rig;
 }
 
-void a_producer_restart_is_picked_up_by_the_same_connection(void **state)
+static void the_first_frames_are_of_the_first_epoch(void **state)
+{
+        struct rig *rig = *state;
+
+        rig_until_frame(rig);
+        assert_int_equal(rig->verify.frame.epoch, 1);
+        assert_int_equal(rig->verify.frame.producer_pid, rig->guest.facts.pid);
+}
+
+static void a_producer_restart_is_picked_up_by_the_same_connection(void **state)
 {
         struct rig *rig = streaming(state);
         unsigned reconnects = rig->reconnects;
@@ -33,7 +36,7 @@ void a_producer_restart_is_picked_up_by_the_same_connection(void **state)
         assert_int_equal(rig->reconnects, reconnects);
 }
 
-void a_pause_shows_as_stalled_and_ends_well(void **state)
+static void a_pause_shows_as_stalled_and_ends_well(void **state)
 {
         struct rig *rig = streaming(state);
         uint64_t epoch = rig->now.stream.epoch;
@@ -46,7 +49,7 @@ void a_pause_shows_as_stalled_and_ends_well(void **state)
         assert_int_equal(rig->verify.frame.epoch, epoch);
 }
 
-void a_new_run_is_reported_in_the_same_epoch(void **state)
+static void a_new_run_is_reported_in_the_same_epoch(void **state)
 {
         struct rig *rig = streaming(state);
         uint64_t epoch = rig->now.stream.epoch;
@@ -59,7 +62,7 @@ void a_new_run_is_reported_in_the_same_epoch(void **state)
         assert_int_equal(rig->verify.frame.producer_pid, pid);
 }
 
-void a_hanging_producer_shows_as_stalled_and_ends_well(void **state)
+static void a_hanging_producer_shows_as_stalled_and_ends_well(void **state)
 {
         struct rig *rig = streaming(state);
 
@@ -70,7 +73,7 @@ void a_hanging_producer_shows_as_stalled_and_ends_well(void **state)
         rig_until_frame(rig);
 }
 
-void a_killed_producer_is_searched_for_until_it_is_back(void **state)
+static void a_killed_producer_is_searched_for_until_it_is_back(void **state)
 {
         struct rig *rig = streaming(state);
 
@@ -80,7 +83,7 @@ void a_killed_producer_is_searched_for_until_it_is_back(void **state)
         rig_until(rig, rig_pid_is, rig->guest.facts.pid, "a frame of the new producer");
 }
 
-void a_reboot_leads_to_the_next_epoch(void **state)
+static void a_reboot_leads_to_the_next_epoch(void **state)
 {
         struct rig *rig = streaming(state);
         uint64_t epoch = rig->now.stream.epoch;
@@ -98,7 +101,7 @@ static bool streams_again(const struct rig *rig, uint64_t reconnects)
         return rig->reconnects == reconnects && rig_state_is(rig, VGPU_RING_STREAMING);
 }
 
-void a_restarted_daemon_is_found_by_a_running_client(void **state)
+static void a_restarted_daemon_is_found_by_a_running_client(void **state)
 {
         struct rig *rig = streaming(state);
         unsigned reconnects = rig->reconnects;
@@ -108,4 +111,33 @@ void a_restarted_daemon_is_found_by_a_running_client(void **state)
         rig_until(rig, streams_again, reconnects + 1, "streaming from the new daemon");
         rig_until_frame(rig);
         assert_int_equal(rig->reconnects, reconnects + 1);
+}
+
+static void nothing_was_torn_or_foreign_in_all_this(void **state)
+{
+        struct rig *rig = *state;
+
+        assert_int_equal(rig->verify.tally.torn, 0);
+        assert_int_equal(rig->verify.tally.foreign, 0);
+        print_message("%llu frames, %llu bytes checked\n",
+                (unsigned long long)rig->verify.tally.frames,
+                (unsigned long long)rig->verify.tally.bytes_checked);
+}
+
+int lifecycle_run(CMFixtureFunction set_up, CMFixtureFunction tear_down)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_first_frames_are_of_the_first_epoch),
+                cmocka_unit_test(a_producer_restart_is_picked_up_by_the_same_connection),
+                cmocka_unit_test(a_pause_shows_as_stalled_and_ends_well),
+                cmocka_unit_test(a_new_run_is_reported_in_the_same_epoch),
+                cmocka_unit_test(a_hanging_producer_shows_as_stalled_and_ends_well),
+                cmocka_unit_test(a_killed_producer_is_searched_for_until_it_is_back),
+                cmocka_unit_test(a_reboot_leads_to_the_next_epoch),
+                cmocka_unit_test(a_restarted_daemon_is_found_by_a_running_client),
+                cmocka_unit_test(a_producer_restart_is_picked_up_by_the_same_connection),
+                cmocka_unit_test(nothing_was_torn_or_foreign_in_all_this),
+        };
+
+        return cmocka_run_group_tests(tests, set_up, tear_down);
 }
