@@ -8,7 +8,7 @@
 
 #define SOFTWARE_SWIZZLE                                                                           \
         (UINT64_C(1) << 4) /* clear: a high address bit was flipped, or there is no need to */
-#define SOFTWARE_PROTECTION (UINT64_C(0x1f) << 5)
+#define SOFTWARE_ACCESS     (UINT64_C(7) << 5) /* the part of the protection that lets anybody in */
 #define SOFTWARE_PROTOTYPE  (UINT64_C(1) << 10)
 #define SOFTWARE_TRANSITION (UINT64_C(1) << 11)
 #define SOFTWARE_FIELDS     (~UINT64_C(0xfff)) /* where page frame, pagefile offset and the like are */
@@ -58,7 +58,8 @@ struct pte_software win32_pte(const vmie_mem *m, uint64_t entry)
                 return (struct pte_software){ PTE_SOFTWARE_TRANSITION, entry & PTE_PFN };
         if (entry & SOFTWARE_FIELDS)
                 return (struct pte_software){ .kind = PTE_SOFTWARE_PAGEFILE };
-        if (entry & SOFTWARE_PROTECTION)
+        /* Without access there is no page: what was decommitted keeps a protection that has nothing but its guard bit. */
+        if (entry & SOFTWARE_ACCESS)
                 return (struct pte_software){ .kind = PTE_SOFTWARE_DEMAND_ZERO };
         return (struct pte_software){ .kind = PTE_SOFTWARE_UNKNOWN };
 }

@@ -6,11 +6,12 @@
 
 #include "region_fixture.h"
 
-#define PROTECTION (UINT64_C(4) << 5) /* read-write */
-#define SWIZZLE    (UINT64_C(1) << 4)
-#define PROTOTYPE  (UINT64_C(1) << 10)
-#define TRANSITION (UINT64_C(1) << 11)
-#define VAD        (UINT64_C(0xffffffff0000) << 16 | PROTOTYPE)
+#define PROTECTION  (UINT64_C(4) << 5) /* read-write */
+#define DECOMMITTED (UINT64_C(0x10) << 5)
+#define SWIZZLE     (UINT64_C(1) << 4)
+#define PROTOTYPE   (UINT64_C(1) << 10)
+#define TRANSITION  (UINT64_C(1) << 11)
+#define VAD         (UINT64_C(0xffffffff0000) << 16 | PROTOTYPE)
 
 #define PROTO_VA      UINT64_C(0xffffa80012345000)
 #define REFERS_TO(va) ((va) << 16 | PROTOTYPE | 1 << 8)

@@ -31,6 +31,10 @@ static const struct entry_case entry_cases[] = {
         { "demand zero, swizzle bit set", PROTECTION | SWIZZLE, true, PTE_SOFTWARE_DEMAND_ZERO, 0 },
         { "demand zero of old", PROTECTION, false, PTE_SOFTWARE_DEMAND_ZERO, 0 },
         { "no protection", 2, true, PTE_SOFTWARE_UNKNOWN, 0 },
+        { "decommitted", DECOMMITTED, true, PTE_SOFTWARE_UNKNOWN, 0 },
+        { "decommitted, swizzle bit set", DECOMMITTED | SWIZZLE, true, PTE_SOFTWARE_UNKNOWN, 0 },
+        { "decommitted, of old", DECOMMITTED, false, PTE_SOFTWARE_UNKNOWN, 0 },
+        { "nobody may touch it", UINT64_C(0x18) << 5, true, PTE_SOFTWARE_UNKNOWN, 0 },
         { "pagefile", UINT64_C(0x1234) << 32 | PROTECTION, true, PTE_SOFTWARE_PAGEFILE, 0 },
         { "pagefile, low fields", UINT64_C(0x1000) | PROTECTION, true, PTE_SOFTWARE_PAGEFILE, 0 },
         { "transition", 0x5000 | TRANSITION | PROTECTION | SWIZZLE, true, PTE_SOFTWARE_TRANSITION,
@@ -180,6 +184,16 @@ static void has_directory_of_zeros(struct pages *p, uint64_t gva)
         image_put64(&p->f.w.image, image_entry(&p->f.w.image, p->f.r.proc.cr3, gva, 3), PROTECTION);
 }
 
+static void is_decommitted(struct pages *p, uint64_t gva)
+{
+        put_leaf(p, gva, DECOMMITTED);
+}
+
+static void is_proto_decommitted(struct pages *p, uint64_t gva)
+{
+        stands_behind(p, gva, DECOMMITTED);
+}
+
 static const struct page_state page_states[] = {
         { "transition", is_transition, SKIPS_AT_FIRST, 0 },
         { "transition, swizzled", is_swizzled, SKIPS_AT_FIRST, 0 },
@@ -188,10 +202,12 @@ static const struct page_state page_states[] = {
         { "paged out", is_paged_out, IS_REFUSED, GVA_FAULT_PAGED_OUT },
         { "by VAD", is_by_vad, IS_REFUSED, GVA_FAULT_BY_VAD },
         { "not understood", is_not_understood, IS_REFUSED, GVA_FAULT_NOT_PRESENT },
+        { "decommitted", is_decommitted, IS_REFUSED, GVA_FAULT_NOT_PRESENT },
         { "prototype, valid", is_proto_valid, SHOWS_BYTES, 0 },
         { "prototype, transition", is_proto_transition, SKIPS_AT_FIRST, 0 },
         { "prototype, demand zero", is_proto_demand_zero, SHOWS_ZEROS, 0 },
         { "prototype, zero", is_proto_zero, IS_REFUSED, GVA_FAULT_ZERO_ENTRY },
+        { "prototype, decommitted", is_proto_decommitted, IS_REFUSED, GVA_FAULT_NOT_PRESENT },
         { "prototype, paged out", is_proto_paged_out, IS_REFUSED, GVA_FAULT_PAGED_OUT },
         { "prototype of a file", is_proto_file, IS_REFUSED, GVA_FAULT_BY_FILE },
         { "prototype of a VAD", is_proto_vad, IS_REFUSED, GVA_FAULT_BY_FILE },
