@@ -309,7 +309,10 @@ enum vgpup_skip vgpup_last_skip(const vgpup_region *r);
 /* Copies thrown away because the writer moved under them, over the handle's life. */
 uint64_t vgpup_torn_retries(const vgpup_region *r);
 
-/* A sample taken apart: the caller copies, the core checks before and after. */
+/*
+ * A sample taken apart: the caller copies, the core checks before and after. Between begin and commit no other read by
+ * the same handle: it would end the sample, and recheck and commit say -EINVAL.
+ */
 struct vgpup_sample {
         vgpup_frame_desc desc;
         size_t bytes; /* height * stride */

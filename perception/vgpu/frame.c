@@ -130,7 +130,7 @@ static int try_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_samp
         uint64_t bytes;
         int rc;
 
-        rc = window_open(&r->window, m);
+        rc = region_open_window(r, m);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
         rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest), &latest, sizeof(latest));
@@ -168,7 +168,6 @@ int vgpup_sample_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sa
 {
         int rc = 0;
 
-        r->sample.open = false;
         r->skip = VGPUP_SKIP_NONE;
         for (int i = 0; i < REGION_RETRIES; i++) {
                 rc = try_begin(r, m, cap, ret);
@@ -263,7 +262,7 @@ int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
         int rc;
 
         r->skip = VGPUP_SKIP_NONE;
-        rc = window_open(&r->window, m);
+        rc = region_open_window(r, m);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
         rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest_frame_id), &frame_id,

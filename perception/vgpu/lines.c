@@ -53,7 +53,7 @@ static int read_line(vgpup_region *r, vmie_mem *m, uint32_t offset, struct line 
         int rc;
 
         r->skip = VGPUP_SKIP_NONE;
-        rc = window_open(&r->window, m);
+        rc = region_open_window(r, m);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
         rc = read_seqlocked(r, m, offset, line);
@@ -113,7 +113,7 @@ static int read_status_line(vgpup_region *r, vmie_mem *m, struct line *line)
 {
         int rc;
 
-        rc = window_open(&r->window, m);
+        rc = region_open_window(r, m);
         if (rc <= 0)
                 return rc;
         rc = window_read(&r->window, m, STATUS_LINE, line->bytes + STATUS_LINE, VGPU_LINE_BYTES);

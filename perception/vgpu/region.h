@@ -33,4 +33,11 @@ static inline int region_skip(vgpup_region *r, enum vgpup_skip why)
         return 0;
 }
 
+/* window_open() of the one window there is. A sample begun in it before can be held to it no longer, and is over. */
+static inline int region_open_window(vgpup_region *r, vmie_mem *m)
+{
+        r->sample.open = false;
+        return window_open(&r->window, m);
+}
+
 #endif /* VGPU_REGION_H */

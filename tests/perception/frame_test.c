@@ -267,6 +267,43 @@ static void a_sample_cannot_be_committed_twice_or_instead_of_another(void **stat
         fixture_close(&f);
 }
 
+/* The window is the handle's: another look opens it anew, and what was read in the old one is rechecked by nothing. */
+static void another_look_ends_a_sample(void **state)
+{
+        struct vgpup_sample s;
+        uint64_t leaf, own, other, id;
+        vgpup_geometry geometry;
+        vgpup_status status;
+        vgpup_cursor cursor;
+        struct fixture f;
+
+        (void)state;
+        fixture_open(&f);
+        leaf = image_entry(&f.w.image, f.r.proc.cr3, REGION_GVA, 1);
+        own = image_get64(&f.w.image, leaf);
+        other = image_page(&f.w.image);
+        memcpy(image_at(&f.w.image, other), f.r.block, 4096);
+        ((vgpu_producer_t *)image_at(&f.w.image, other))->slot[0].timestamp_ns = 666;
+        image_put64(&f.w.image, leaf, (own & ~PTE_PFN) | other);
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &s), 1);
+        assert_int_equal(s.desc.timestamp_ns, 666);
+        image_put64(&f.w.image, leaf, own);
+        assert_int_equal(vgpup_peek(f.region, f.m, &id), 1);
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), -EINVAL);
+        assert_int_equal(vgpup_sample_recheck(f.region, f.m, &s, 0, 1), -EINVAL);
+
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &s), 1);
+        assert_int_equal(vgpup_read_cursor(f.region, f.m, &cursor), 1);
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), -EINVAL);
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &s), 1);
+        assert_int_equal(vgpup_read_geometry(f.region, f.m, &geometry), 1);
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), -EINVAL);
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &s), 1);
+        assert_int_equal(vgpup_read_status(f.region, f.m, &status), 0);
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), -EINVAL);
+        fixture_close(&f);
+}
+
 static void a_peek_tells_of_newer_frames_only(void **state)
 {
         struct fixture f;
@@ -334,6 +371,7 @@ int main(void)
                 cmocka_unit_test(damage_that_cannot_be_trusted_is_the_whole_frame),
                 cmocka_unit_test(a_sample_taken_apart_counts_when_committed),
                 cmocka_unit_test(a_sample_cannot_be_committed_twice_or_instead_of_another),
+                cmocka_unit_test(another_look_ends_a_sample),
                 cmocka_unit_test(a_peek_tells_of_newer_frames_only),
                 cmocka_unit_test(an_unmapped_slot_is_a_read_error),
                 cmocka_unit_test(every_failed_read_of_a_frame_is_reported),
