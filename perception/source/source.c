@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,8 +58,6 @@ static enum vgpu_source_reason reason_of_open(int error)
         case EACCES:
         case EPERM:
                 return VGPU_SOURCE_FORBIDDEN;
-        case ENXIO: /* a socket */
-                return VGPU_SOURCE_NOT_A_FILE;
         default:
                 return VGPU_SOURCE_OPEN_FAILED;
         }
@@ -66,17 +65,39 @@ static enum vgpu_source_reason reason_of_open(int error)
 
 /* ---- files -------------------------------------------------------------------------------------------------------- */
 
+/*
+ * For reading if it is a regular file; else *ret_fd is -1. Opening a device can do things (it starts a watchdog, it rewinds
+ * a tape), and a path may be a machine's own word: what is there is looked at first. Return: 0 and *ret_st, or -errno.
+ */
+static int open_regular(const char *path, struct stat *ret_st, int *ret_fd)
+{
+        char again[32];
+        int at, r = 0;
+
+        *ret_fd = -1;
+        at = open(path, O_PATH | O_CLOEXEC);
+        if (at < 0)
+                return -errno;
+        snprintf(again, sizeof(again), "/proc/self/fd/%d", at);
+        if (fstat(at, ret_st) < 0)
+                r = -errno;
+        else if (S_ISREG(ret_st->st_mode) && (*ret_fd = open(again, O_RDONLY | O_CLOEXEC)) < 0)
+                r = -errno;
+        close(at);
+        return r;
+}
+
 struct vgpu_source_failure source_add_file(vgpu_source *s, const char *path)
 {
         struct vgpu_source_failure why = { .file = (unsigned)s->n_files };
         struct source_file *f = &s->file[s->n_files];
         struct stat st;
+        int r;
 
         *f = (struct source_file){ .path = strdup(path) };
-        /* O_NONBLOCK: a pipe at the path must not hang us; regular files do not care. */
-        f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        why.error = f->path == NULL ? ENOMEM : f->fd < 0 || fstat(f->fd, &st) < 0 ? errno : 0;
+        r = open_regular(path, &st, &f->fd);
         s->n_files++;
+        why.error = f->path == NULL ? ENOMEM : -r;
         if (why.error != 0) {
                 why.reason = reason_of_open(why.error);
                 return why;
@@ -199,6 +220,12 @@ const struct vgpu_layout_piece *vgpu_source_pieces(const vgpu_source *s, size_t 
 uint64_t vgpu_source_ram_size(const vgpu_source *s)
 {
         return s->ram_size;
+}
+
+void vgpu_source_file(const vgpu_source *s, size_t i, dev_t *ret_dev, ino_t *ret_ino)
+{
+        *ret_dev = s->file[i].dev;
+        *ret_ino = s->file[i].ino;
 }
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */

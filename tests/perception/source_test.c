@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -744,6 +745,36 @@ static struct vgpu_source_failure refusal(
         return why;
 }
 
+/* The path may be what a machine says, and opening can do things: a device's watchdog would run from then on. */
+static void what_is_no_file_is_not_opened_to_find_that_out(void **state)
+{
+        int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        struct ram ram = ram_new(MIB);
+        char dir[128], fifo[192], event[512];
+        vgpu_source *s;
+
+        (void)state;
+        temp_dir(dir, sizeof(dir));
+        snprintf(fifo, sizeof(fifo), "%s/pipe", dir);
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        assert_true(inotify_add_watch(inotify, fifo, IN_OPEN) >= 0);
+        assert_int_equal(refusal(fifo, VGPU_MACHINE_Q35, 0).reason, VGPU_SOURCE_NOT_A_FILE);
+        assert_int_equal(read(inotify, event, sizeof(event)), -1);
+        assert_int_equal(errno, EAGAIN);
+
+        /* A file is, and that is seen. */
+        assert_true(inotify_add_watch(inotify, ram.path, IN_OPEN) >= 0);
+        s = vgpu_source_open(ram.path, VGPU_MACHINE_Q35, 0, NULL);
+        assert_non_null(s);
+        assert_true(read(inotify, event, sizeof(event)) > 0);
+        vgpu_source_close(s);
+
+        close(inotify);
+        close(ram.fd);
+        assert_int_equal(unlink(fifo), 0);
+        assert_int_equal(rmdir(dir), 0);
+}
+
 static void each_kind_of_unusable_file_has_its_reason(void **state)
 {
         char dir[128], fifo[192];
@@ -901,6 +932,7 @@ int main(void)
                 cmocka_unit_test(a_file_truncated_under_the_map_is_stale_not_a_crash),
                 cmocka_unit_test(another_thread_does_not_notice_a_truncation_elsewhere),
                 cmocka_unit_test(a_file_that_is_replaced_or_removed_is_noticed),
+                cmocka_unit_test(what_is_no_file_is_not_opened_to_find_that_out),
                 cmocka_unit_test(each_kind_of_unusable_file_has_its_reason),
                 cmocka_unit_test(a_file_we_may_not_read_is_forbidden),
                 cmocka_unit_test(guest_memory_cannot_be_written_through_a_source),
