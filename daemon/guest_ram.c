@@ -14,7 +14,9 @@
 struct plan {
         char text[VGPU_SOURCE_FILES_MAX][sizeof(((struct monitor_backend *)0)->path)];
         const char *path[VGPU_SOURCE_FILES_MAX];
+        uint64_t hva[VGPU_SOURCE_FILES_MAX]; /* where QEMU has it, 0: not known */
         size_t n;
+        bool named_by_qemu;               /* the admin did not */
         const struct vgpu_layout *layout; /* NULL: by machine type */
         struct vgpu_layout
                 in_process; /* the same by addresses in QEMU; no pieces: RAM is in files */
@@ -71,9 +73,10 @@ static bool plan_configured(struct guest *g, struct plan *plan)
 
 static bool plan_backend(struct guest *g, const struct monitor_backend *b, struct plan *plan)
 {
-        char *text = plan->text[plan->n++];
+        char *text = plan->text[plan->n];
         int r;
 
+        plan->hva[plan->n++] = b->hva;
         if (b->path[0]) {
                 memcpy(text, b->path, sizeof(b->path));
                 return true;
@@ -134,7 +137,10 @@ static bool make_plan(struct guest *g, struct plan *plan)
 {
         const struct monitor_view *qemu = qemu_view(g);
 
-        *plan = (struct plan){ .layout = qemu ? &qemu->layout : NULL };
+        *plan = (struct plan){
+                .layout = qemu ? &qemu->layout : NULL,
+                .named_by_qemu = config_ram_is_auto(g->config),
+        };
         if (!config_ram_is_auto(g->config)) {
                 if (!plan_configured(g, plan))
                         return false;
@@ -228,6 +234,37 @@ static vgpu_source *open_plan(struct guest *g, const struct plan *plan)
         return source;
 }
 
+/*
+ * Who took QEMU over names any file he likes, another machine's RAM before all, and we may be allowed more than he is. So
+ * of what is open now, not of a path, it is asked whether QEMU itself has it.
+ */
+static bool is_qemus(struct guest *g, const struct plan *plan, const vgpu_source *source)
+{
+        int pid = qemu_pid(g), r = 0;
+        size_t i;
+        dev_t dev;
+        ino_t ino;
+
+        if (!plan->named_by_qemu || plan->in_process.n_pieces)
+                return true;
+        for (i = 0; i < plan->n && r == 0; i++) {
+                vgpu_source_file(source, i, &dev, &ino);
+                r = vm_process_maps(pid, plan->hva[i], dev, ino);
+        }
+        if (r == -ENOENT)
+                guest_set_reason(g,
+                        "%s: process %d does not have this file as shared RAM: is it QEMU? Give "
+                        "[guest] pidfile, or name the file in [guest] ram",
+                        plan->path[i - 1], pid);
+        else if (r < 0)
+                guest_set_reason(g,
+                        "%s: what QEMU (process %d) has as RAM cannot be seen: %s; name the file "
+                        "in "
+                        "[guest] ram",
+                        plan->path[i - 1], pid, strerror(-r));
+        return r == 0;
+}
+
 void guest_open_ram(struct guest *g)
 {
         struct plan plan;
@@ -237,8 +274,12 @@ void guest_open_ram(struct guest *g)
                 name_ram(g, &plan);
                 g->layout_by_qemu = plan.layout != NULL;
                 source = open_plan(g, &plan);
+                if (source && !is_qemus(g, &plan, source))
+                        source = vgpu_source_close(source);
         }
-        if (source)
+        if (source) {
                 g->ram = ram_new(source);
+                guest_set_reason(g, "Looking for a Windows kernel in the guest's memory");
+        }
         guest_post(g, g->ram ? GUEST_EV_RAM_APPEARED : GUEST_EV_RAM_GONE);
 }

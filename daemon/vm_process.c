@@ -122,8 +122,29 @@ struct mapped_file {
         ino_t ino;
 };
 
-/* The file that is mapped at @hva, shared: what the guest writes into a private map stays QEMU's. */
-static int file_at(int pid, uint64_t hva, struct mapped_file *ret)
+struct mapping {
+        uint64_t begin, end;
+        struct mapped_file file;
+};
+
+/* A line of /proc/PID/maps, if it is a file's, and shared: what the guest writes into a private map stays QEMU's. */
+static bool parse_shared(const char *line, struct mapping *ret)
+{
+        unsigned major_id, minor_id;
+        char flags[5];
+        uint64_t ino;
+
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64, &ret->begin, &ret->end,
+                    flags, &major_id, &minor_id, &ino) != 6)
+                return false;
+        ret->file = (struct mapped_file){ makedev(major_id, minor_id), (ino_t)ino };
+        return flags[3] == 's' && ino != 0;
+}
+
+typedef bool (*mapping_filter)(const struct mapping *m, const void *arg);
+
+/* Return: 0 and the first mapping that passes, -ENOENT, or what reading /proc said. */
+static int find_mapping(int pid, mapping_filter filter, const void *arg, struct mapping *ret)
 {
         char path[32], *line = NULL;
         size_t cap = 0;
@@ -133,23 +154,41 @@ static int file_at(int pid, uint64_t hva, struct mapped_file *ret)
         snprintf(path, sizeof(path), "/proc/%d/maps", pid);
         f = fopen(path, "re");
         if (!f)
-                return -errno;
-        while (r == -ENOENT && getline(&line, &cap, f) > 0) {
-                uint64_t begin, end, ino;
-                unsigned major_id, minor_id;
-                char flags[5];
-
-                if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64, &begin, &end,
-                            flags, &major_id, &minor_id, &ino) != 6)
-                        continue;
-                if (hva < begin || hva >= end || flags[3] != 's' || ino == 0)
-                        continue;
-                *ret = (struct mapped_file){ makedev(major_id, minor_id), (ino_t)ino };
-                r = 0;
-        }
+                return errno == ENOENT ? -ESRCH : -errno;
+        while (r == -ENOENT && getline(&line, &cap, f) > 0)
+                if (parse_shared(line, ret) && filter(ret, arg))
+                        r = 0;
         free(line);
         fclose(f);
         return r;
+}
+
+static bool covers(const struct mapping *m, const void *arg)
+{
+        const uint64_t *hva = arg;
+
+        return *hva >= m->begin && *hva < m->end;
+}
+
+struct wanted_mapping {
+        uint64_t hva; /* 0: anywhere */
+        struct mapped_file file;
+};
+
+static bool is_wanted(const struct mapping *m, const void *arg)
+{
+        const struct wanted_mapping *want = arg;
+
+        return m->file.dev == want->file.dev && m->file.ino == want->file.ino &&
+               (want->hva == 0 || covers(m, &want->hva));
+}
+
+int vm_process_maps(int pid, uint64_t hva, dev_t dev, ino_t ino)
+{
+        const struct wanted_mapping want = { hva, { dev, ino } };
+        struct mapping found;
+
+        return find_mapping(pid, is_wanted, &want, &found);
 }
 
 typedef bool (*fd_filter)(const char *path, const void *arg);
@@ -190,12 +229,12 @@ static bool is_file(const char *path, const void *arg)
 
 int vm_process_ram_fd(int pid, uint64_t hva, char *ret_path, size_t cap)
 {
-        struct mapped_file file;
+        struct mapping m;
         int r;
 
-        r = file_at(pid, hva, &file);
+        r = find_mapping(pid, covers, &hva, &m);
         if (r == 0)
-                r = find_fds(pid, is_file, &file, ret_path, cap);
+                r = find_fds(pid, is_file, &m.file, ret_path, cap);
         return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
 

@@ -9,6 +9,7 @@
 #define VGPUD_VM_PROCESS_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <uv.h>
 
 struct vm_process;
@@ -55,5 +56,15 @@ int vm_process_ram_fd(int pid, uint64_t hva, char *ret_path, size_t cap);
  * Return: 0 and @ret_path, -ENOENT (none), -EEXIST (several), or what reading /proc said.
  */
 int vm_process_only_ram_fd(int pid, char *ret_path, size_t cap);
+
+/**
+ * vm_process_maps() - has a process this very file mapped, shared with whoever else has it?
+ * @hva: where; 0: anywhere
+ *
+ * Only a file that was opened for reading can be mapped: what passes, the process could have read without us.
+ *
+ * Return: 0, -ENOENT (no), -ESRCH (no such process), or what reading /proc said.
+ */
+int vm_process_maps(int pid, uint64_t hva, dev_t dev, ino_t ino);
 
 #endif /* VGPUD_VM_PROCESS_H */

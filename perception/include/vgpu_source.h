@@ -155,6 +155,9 @@ uint64_t vgpu_source_ram_size(const vgpu_source *s);
 /* Where RAM lies; ascending. Borrowed, lives as long as @s. */
 const struct vgpu_layout_piece *vgpu_source_pieces(const vgpu_source *s, size_t *ret_n);
 
+/* Which file it has open as its @i-th, whatever its path leads to by now. @i: less than the files it was opened with. */
+void vgpu_source_file(const vgpu_source *s, size_t i, dev_t *ret_dev, ino_t *ret_ino);
+
 /* Fill @ret_mem to read by pread / through the map (or the way that frames are read instead). @ret_mem borrows @s; any number may exist, one per thread. */
 void vgpu_source_mem_pread(vgpu_source *s, vmie_mem *ret_mem);
 void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);

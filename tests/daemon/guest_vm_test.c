@@ -7,11 +7,18 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest.h"
+
+#define RAM_BYTES (2u << 20)
 
 struct rig {
         struct vgpu_config config;
@@ -72,10 +79,102 @@ static void a_machine_that_runs_again_is_looked_at_anew(void **state)
         }
 }
 
+/* ---- whose RAM is it? ---------------------------------------------------------------------------------------------- */
+
+static int make_file(char *path)
+{
+        int fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, RAM_BYTES), 0);
+        return fd;
+}
+
+/* A process that has @fd's file mapped at *ret_hva, as QEMU has its RAM. */
+static pid_t machine_with(int fd, uint64_t *ret_hva)
+{
+        void *map = mmap(NULL, RAM_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+        pid_t pid;
+
+        assert_true(map != MAP_FAILED);
+        *ret_hva = (uintptr_t)map;
+        pid = fork();
+        if (pid == 0) {
+                pause();
+                _exit(0);
+        }
+        assert_true(pid > 0);
+        munmap(map, RAM_BYTES);
+        return pid;
+}
+
+/* What a monitor says that names @path as the machine's RAM. */
+static void monitor_names(struct monitor *m, const char *path, uint64_t hva)
+{
+        m->says = MONITOR_RUNS;
+        m->view = (struct monitor_view){
+                .status = "running",
+                .running = true,
+                .layout = { .piece = { { .gpa = 0, .len = RAM_BYTES } }, .n_pieces = 1 },
+                .backend = { { .id = "ram0", .hva = hva, .shared = true } },
+                .n_backends = 1,
+        };
+        snprintf(m->view.backend[0].path, sizeof(m->view.backend[0].path), "%s", path);
+}
+
+static void a_monitor_cannot_name_the_ram_of_another_machine(void **state)
+{
+        char own[] = "/tmp/vgpud-own-XXXXXX", foreign[] = "/tmp/vgpud-foreign-XXXXXX";
+        char pidfile[] = "/tmp/vgpud-pidfile-XXXXXX";
+        int own_fd = make_file(own), foreign_fd = make_file(foreign), pid_fd = mkstemp(pidfile);
+        struct rig rig;
+        uint64_t hva;
+        pid_t pid = machine_with(own_fd, &hva);
+
+        (void)state;
+        assert_true(pid_fd >= 0);
+        assert_true(dprintf(pid_fd, "%d\n", (int)pid) > 0);
+        rig_open(&rig);
+        snprintf(rig.config.guest.ram, sizeof(rig.config.guest.ram), "auto");
+        rig.guest.has_process = true;
+        rig.guest.process.pidfile = pidfile;
+
+        /* By its path, also under an address where QEMU has other RAM, or none at all */
+        for (size_t i = 0; i < 3; i++) {
+                monitor_names(&rig.guest.monitor, foreign, i == 0 ? 0 : i == 1 ? hva : 4096);
+                guest_post(&rig.guest, GUEST_EV_RETRY);
+                assert_int_equal(rig.guest.state, GUEST_ABSENT);
+                assert_null(rig.guest.ram);
+                assert_non_null(strstr(rig.guest.reason, "does not have this file as shared RAM"));
+        }
+        /* A device is not even opened */
+        monitor_names(&rig.guest.monitor, "/dev/zero", hva);
+        guest_post(&rig.guest, GUEST_EV_RETRY);
+        assert_int_equal(rig.guest.state, GUEST_ABSENT);
+        assert_non_null(strstr(rig.guest.reason, "not a regular file"));
+
+        monitor_names(&rig.guest.monitor, own, hva);
+        guest_post(&rig.guest, GUEST_EV_RETRY);
+        assert_int_equal(rig.guest.state, GUEST_ATTACHING);
+        /* and what was said while there was nothing is not said any more */
+        assert_non_null(strstr(rig.guest.reason, "Looking for a Windows kernel"));
+
+        rig_close(&rig);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        close(own_fd);
+        close(foreign_fd);
+        close(pid_fd);
+        unlink(own);
+        unlink(foreign);
+        unlink(pidfile);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_machine_that_runs_again_is_looked_at_anew),
+                cmocka_unit_test(a_monitor_cannot_name_the_ram_of_another_machine),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

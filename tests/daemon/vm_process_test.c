@@ -126,6 +126,7 @@ static void backends_of_one_name_are_told_apart_by_their_addresses(void **state)
         char *map = mmap(NULL, RAM_BYTES, PROT_READ, MAP_SHARED, second, 0);
         char *private = mmap(NULL, RAM_BYTES, PROT_READ, MAP_PRIVATE, first, 0);
         char path[64];
+        struct stat st;
 
         (void)state;
         assert_true(map != MAP_FAILED && private != MAP_FAILED);
@@ -136,6 +137,16 @@ static void backends_of_one_name_are_told_apart_by_their_addresses(void **state)
         assert_int_equal(
                 vm_process_ram_fd(getpid(), (uintptr_t) private, path, sizeof(path)), -ENOENT);
         assert_int_equal(vm_process_ram_fd(getpid(), 8, path, sizeof(path)), -ENOENT);
+
+        assert_int_equal(fstat(second, &st), 0);
+        assert_int_equal(vm_process_maps(getpid(), 0, st.st_dev, st.st_ino), 0);
+        assert_int_equal(vm_process_maps(getpid(), (uintptr_t)map, st.st_dev, st.st_ino), 0);
+        assert_int_equal(
+                vm_process_maps(getpid(), (uintptr_t) private, st.st_dev, st.st_ino), -ENOENT);
+        assert_int_equal(vm_process_maps(getpid(), 0, st.st_dev + 1, st.st_ino), -ENOENT);
+        assert_int_equal(vm_process_maps(0, 0, st.st_dev, st.st_ino), -ESRCH);
+        assert_int_equal(fstat(first, &st), 0);
+        assert_int_equal(vm_process_maps(getpid(), 0, st.st_dev, st.st_ino), -ENOENT);
 
         assert_int_equal(vm_process_only_ram_fd(getpid(), path, sizeof(path)), -EEXIST);
         close(second);
