@@ -12,6 +12,8 @@
 #include "guard.h"
 #include "source.h"
 
+#define MAP_MAX (UINT64_C(1) << 47) /* addresses that a process has */
+
 static const struct source_way by_map;
 
 /* Maps of huge pages begin at a multiple of their size; st_blksize is that size on hugetlbfs. */
@@ -29,8 +31,13 @@ static uint64_t round_up(uint64_t value, uint64_t multiple)
         return (value + multiple - 1) / multiple * multiple;
 }
 
-/* Gives each file its place in the map; what it needs in all, with room to align the first. */
-static uint64_t place_files(vgpu_source *s, uint64_t *ret_alignment)
+/*
+ * Gives each file its place in the map, and says what it needs in all, with room to align the first. Sizes of sparse files
+ * are anybody's: a sum of them that wrapped would be a reservation too small for what is then mapped over it.
+ *
+ * Return: 0, or -ENOMEM (more than there are addresses).
+ */
+static int place_files(vgpu_source *s, uint64_t *ret_alignment, uint64_t *ret_len)
 {
         uint64_t most = GVA_PAGE_BYTES, at = 0;
 
@@ -38,13 +45,18 @@ static uint64_t place_files(vgpu_source *s, uint64_t *ret_alignment)
                 uint64_t alignment = alignment_of(&s->file[i]);
 
                 s->file[i].at = round_up(at, alignment);
+                if (s->file[i].size > MAP_MAX || alignment > MAP_MAX)
+                        return -ENOMEM;
                 at = round_up(s->file[i].at + s->file[i].size, alignment);
+                if (at > MAP_MAX)
+                        return -ENOMEM;
                 if (alignment > most)
                         most = alignment;
         }
         *ret_alignment = most;
+        *ret_len = at + most;
         s->map_len = at;
-        return at + most;
+        return 0;
 }
 
 static int map_one(uint8_t *base, const struct source_file *f)
@@ -63,10 +75,12 @@ static int map_one(uint8_t *base, const struct source_file *f)
 struct vgpu_source_failure source_map(vgpu_source *s)
 {
         struct vgpu_source_failure why = { .reason = VGPU_SOURCE_MAP_FAILED };
-        uint64_t alignment, len = place_files(s, &alignment);
+        uint64_t alignment = GVA_PAGE_BYTES, len = 0;
         uint8_t *base;
         int r = guard_install();
 
+        if (r == 0)
+                r = place_files(s, &alignment, &len);
         if (r < 0) {
                 why.error = -r;
                 return why;

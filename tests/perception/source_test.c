@@ -166,6 +166,36 @@ static void several_backends_are_laid_out_as_if_they_were_one(void **state)
         assert_false(vgpu_layout_equal(&want, &l));
 }
 
+/* Their sum wraps to a few pages: what is mapped over a reservation of those would lie on our own memory. */
+static void files_that_no_map_has_room_for_are_read_without_one(void **state)
+{
+        const uint64_t quarter = UINT64_C(1) << 62;
+        const struct ram file[] = { ram_new(64 * MIB), ram_new(quarter), ram_new(quarter),
+                ram_new(quarter), ram_new(quarter - 64 * MIB) };
+        const char *paths[5];
+        const struct vgpu_layout layout = { .piece = { { 0, 0, 64 * MIB, 0 } }, .n_pieces = 1 };
+        const struct gva_extent extent = { .len = 8 };
+        struct vgpu_source_failure why = { 0 };
+        char got[9] = "";
+        vgpu_source *s;
+
+        (void)state;
+        for (size_t i = 0; i < 5; i++)
+                paths[i] = file[i].path;
+        s = vgpu_source_open_layout(paths, 5, &layout, &why);
+        if (s != NULL) {
+                ram_put(&file[0], 0, "no map");
+                assert_int_equal(vgpu_source_gather(s, &extent, 1, 0, (uint8_t *)got), 0);
+                assert_string_equal(got, "no map");
+        } else { /* a host without io_uring */
+                assert_int_equal(why.reason, VGPU_SOURCE_MAP_FAILED);
+                assert_int_equal(why.error, ENOMEM);
+        }
+        vgpu_source_close(s);
+        for (size_t i = 0; i < 5; i++)
+                close(file[i].fd);
+}
+
 /* Two files with a piece of the second below the first: every way of reading finds each byte in its own. */
 static void pieces_of_several_files_are_one_memory(void **state)
 {
@@ -915,6 +945,7 @@ int main(void)
                 cmocka_unit_test(a_size_that_no_guest_has_gets_no_layout),
                 cmocka_unit_test(several_backends_are_laid_out_as_if_they_were_one),
                 cmocka_unit_test(pieces_of_several_files_are_one_memory),
+                cmocka_unit_test(files_that_no_map_has_room_for_are_read_without_one),
                 cmocka_unit_test(every_way_of_reading_gathers_the_same_bytes),
                 cmocka_unit_test(files_of_huge_pages_lie_side_by_side),
                 cmocka_unit_test(a_file_that_cannot_be_mapped_is_read_all_the_same),
