@@ -6,11 +6,21 @@
 
 #include "walk.h"
 
+/* A machine has a few extents, a crash dump as many as its memory has gaps: hundreds of thousands. */
 static const struct gpa_extent *extent_of(const vmie_mem *m, uint64_t gpa)
 {
-        for (size_t i = 0; i < m->n_extents; i++) {
-                if (gpa >= m->extents[i].gpa && gpa - m->extents[i].gpa < m->extents[i].len)
-                        return &m->extents[i];
+        size_t low = 0, high = m->n_extents;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                const struct gpa_extent *e = &m->extents[middle];
+
+                if (gpa < e->gpa)
+                        high = middle;
+                else if (gpa - e->gpa >= e->len)
+                        low = middle + 1;
+                else
+                        return e;
         }
         return NULL;
 }

@@ -287,6 +287,36 @@ static void physical_reads_stay_in_ram(void **state)
         image_deinit(&g);
 }
 
+static int read_own_address(void *ctx, uint64_t gpa, void *dst, size_t len)
+{
+        (void)ctx;
+        memset(dst, (int)(gpa >> 13), len);
+        return 0;
+}
+
+/* As many as a crash dump of a fragmented machine has; looked through one by one, this test alone would take minutes. */
+static void memory_in_very_many_pieces_is_as_quick_to_read(void **state)
+{
+        static const struct vmie_mem_ops ops = { .read = read_own_address };
+        static struct gpa_extent pieces[1 << 18];
+        const size_t n = sizeof(pieces) / sizeof(pieces[0]);
+        vmie_mem m = { .ops = &ops, .extents = pieces, .n_extents = n };
+
+        (void)state;
+        for (size_t i = 0; i < n; i++)
+                pieces[i] = (struct gpa_extent){ .gpa = i << 13, .len = 4096 };
+        for (uint64_t i = 0; i < n; i++) {
+                uint8_t buf[2];
+
+                assert_int_equal(gpa_read(&m, i << 13, buf, 1), 0);
+                assert_int_equal(buf[0], i & 0xff);
+                assert_int_equal(gpa_read(&m, (i << 13) + 4095, buf, 1), 0);
+                assert_int_equal(gpa_read(&m, (i << 13) + 4095, buf, 2), -EFAULT);
+                assert_int_equal(gpa_read(&m, (i << 13) + 4096, buf, 1), -EFAULT);
+                assert_int_equal(gpa_read(&m, (i << 13) + 8191, buf, 1), -EFAULT);
+        }
+}
+
 static void the_cancel_flag_ends_every_read(void **state)
 {
         atomic_bool cancel = true;
@@ -341,6 +371,7 @@ int main(void)
                 cmocka_unit_test(a_range_that_wraps_is_refused),
                 cmocka_unit_test(every_failed_read_is_reported),
                 cmocka_unit_test(physical_reads_stay_in_ram),
+                cmocka_unit_test(memory_in_very_many_pieces_is_as_quick_to_read),
                 cmocka_unit_test(the_cancel_flag_ends_every_read),
                 cmocka_unit_test(a_memory_value_walks_as_the_one_it_adopts),
                 cmocka_unit_test(every_fault_has_words),
