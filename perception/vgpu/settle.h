@@ -2,8 +2,10 @@
  * settle.h - pages in transition: has what their entries name arrived?
  *
  * While Windows reads a page in, its entry already names the place and the place still holds somebody's old bytes; the
- * entry looks the same before and after. What tells them apart is time: no read takes a second. So an entry counts once it
- * has been seen unchanged over a second of the guest's own running clock, which stands still with the guest.
+ * entry looks the same before and after. Nothing but time makes a difference: an entry counts once it was seen, and seen
+ * again unchanged when a second of the guest's own clock had passed, which stands still with the guest. Reads take
+ * milliseconds, but none is bound to: one that a stalled disk keeps for longer is taken for done. docs/perception.md says
+ * what that can show, under "What this cannot see".
  */
 #ifndef VGPU_SETTLE_H
 #define VGPU_SETTLE_H
@@ -16,7 +18,7 @@ struct settle_page {
         uint64_t since; /* InterruptTime when it was first seen so */
 };
 
-/* One word for each page of a region. Zeroed: no room, no page in transition is ever taken. */
+/* What is known of each page of a region. Zeroed: no room, no page in transition is ever taken. */
 struct settle {
         uint64_t region_gva;
         struct settle_page *pages;
