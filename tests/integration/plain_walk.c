@@ -56,7 +56,7 @@ static struct plain_page software(
                         gpa ^= flipped;
                 return (struct plain_page){ .kind = PLAIN_TRANSITION, .gpa = gpa, .bytes = 0x1000 };
         }
-        if (entry >> 12 != 0 || (entry & 0x3E0) == 0)
+        if (entry >> 12 != 0 || (entry & 0xE0) == 0)
                 return nothing;
         return (struct plain_page){ .kind = PLAIN_ZEROS, .bytes = 0x1000 };
 }
