@@ -134,6 +134,12 @@ void guest_scan(struct guest *g, enum scan_kind kind)
 {
         int r;
 
+        g->scan_wanted = false;
+        /* A machine that stands can be reset as well, which begins a search: it waits until the machine runs. */
+        if (!guest_may_read(g)) {
+                uv_timer_start(&g->retry, guest_on_retry, GUEST_BACKOFF_MOST_MS, 0);
+                return;
+        }
         g->scan_wanted = g->scan != NULL;
         g->wanted = kind;
         if (g->scan)

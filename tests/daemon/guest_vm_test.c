@@ -108,6 +108,31 @@ static pid_t machine_with(int fd, uint64_t *ret_hva)
         return pid;
 }
 
+/* It can be reset while it is paused or comes in, and its RAM is no more to be read for that. */
+static void a_machine_that_is_reset_while_it_stands_is_not_read(void **state)
+{
+        char path[] = "/tmp/vgpud-own-XXXXXX";
+        int fd = make_file(path);
+        struct rig rig;
+
+        (void)state;
+        rig_open(&rig);
+        rig.guest.ram = ram_new(vgpu_source_open(path, VGPU_MACHINE_FLAT, 0, NULL));
+        assert_non_null(rig.guest.ram);
+        rig.guest.state = GUEST_ATTACHING;
+        rig.guest.monitor.says = MONITOR_HALTED;
+        rig.guest.monitor.news(&rig.guest.monitor, MONITOR_NEWS_RESET);
+        assert_int_equal(rig.guest.state, GUEST_ATTACHING);
+        assert_null(rig.guest.scan);
+        assert_true(uv_is_active((uv_handle_t *)&rig.guest.retry));
+        rig.guest.monitor.says = MONITOR_RUNS;
+        guest_post(&rig.guest, GUEST_EV_RETRY);
+        assert_non_null(rig.guest.scan);
+        rig_close(&rig);
+        close(fd);
+        unlink(path);
+}
+
 /* What a monitor says that names @path as the machine's RAM. */
 static void monitor_names(struct monitor *m, const char *path, uint64_t hva)
 {
@@ -174,6 +199,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_machine_that_runs_again_is_looked_at_anew),
+                cmocka_unit_test(a_machine_that_is_reset_while_it_stands_is_not_read),
                 cmocka_unit_test(a_monitor_cannot_name_the_ram_of_another_machine),
         };
 
