@@ -105,7 +105,9 @@ void guest_log_event(struct guest *g, enum guest_event event, enum guest_state n
                 log_resumed(g);
                 break;
         case GUEST_EV_EPOCH_ENDED:
-                log_epoch_ended(g);
+                /* Firmware resets a machine before any kernel is there. */
+                if (g->epoch)
+                        log_epoch_ended(g);
                 break;
         default:
                 break;
