@@ -27,6 +27,7 @@ static void read_failed(struct guest *g)
                 guest_set_reason(g, KERNEL_GONE);
                 guest_post(g, GUEST_EV_EPOCH_ENDED);
         } else {
+                guest_set_reason(g, "The producer or its region is gone; looking for another");
                 guest_post(g, GUEST_EV_READ_FAILED);
         }
 }
@@ -118,27 +119,40 @@ static int look_at_geometry(struct guest *g)
         return 0;
 }
 
-/* What the producer's own pulse leads to, given whether the guest's clock runs. */
-static void judge_heartbeat(struct guest *g, const vgpup_status *status, uint64_t now_ns)
+/*
+ * Why the producer is silent, by whether the guest's clock runs; false: it need not be. In STALLED the reason is kept true by
+ * this: a machine that goes on may do so without its producer.
+ */
+static bool explain_silence(struct guest *g, uint64_t now_ns, enum guest_event *ret_event)
 {
-        bool ticked = status->heartbeat != g->heartbeat;
-
-        g->heartbeat = status->heartbeat;
-        if (ticked)
+        if (g->verdict == GUEST_CLOCK_STANDING) {
+                /* Its time to tick begins when the machine goes on. */
                 g->heartbeat_ns = now_ns;
-        if (g->state == GUEST_STALLED) {
-                if (ticked && g->verdict != GUEST_CLOCK_STANDING)
-                        guest_post(g, GUEST_EV_HEARTBEAT_RETURNED);
-        } else if (g->verdict == GUEST_CLOCK_STANDING) {
                 guest_set_reason(g, "The guest's clock stands still: the machine is paused%s",
                         g->has_process ? "" : " or off");
-                guest_post(g, GUEST_EV_CLOCK_STOPPED);
-        } else if (g->verdict == GUEST_CLOCK_RUNNING &&
-                   now_ns - g->heartbeat_ns > HEARTBEAT_LOST_NS) {
-                guest_set_reason(
-                        g, "The producer's heartbeat stands still while the guest runs: it hangs");
-                guest_post(g, GUEST_EV_HEARTBEAT_LOST);
+                *ret_event = GUEST_EV_CLOCK_STOPPED;
+                return true;
         }
+        if (g->verdict != GUEST_CLOCK_RUNNING || now_ns - g->heartbeat_ns <= HEARTBEAT_LOST_NS)
+                return false;
+        guest_set_reason(g, "The producer's heartbeat stands still while the guest runs: it hangs");
+        *ret_event = GUEST_EV_HEARTBEAT_LOST;
+        return true;
+}
+
+/* What the producer's own pulse leads to. */
+static void judge_heartbeat(struct guest *g, uint64_t heartbeat, uint64_t now_ns)
+{
+        bool ticked = heartbeat != g->heartbeat, stalled = g->state == GUEST_STALLED;
+        enum guest_event event;
+
+        g->heartbeat = heartbeat;
+        if (ticked)
+                g->heartbeat_ns = now_ns;
+        if (stalled && ticked && g->verdict != GUEST_CLOCK_STANDING)
+                guest_post(g, GUEST_EV_HEARTBEAT_RETURNED);
+        else if (explain_silence(g, now_ns, &event) && !stalled)
+                guest_post(g, event);
 }
 
 static void pulse_of_producer(struct guest *g, uint64_t now_ns)
@@ -147,9 +161,11 @@ static void pulse_of_producer(struct guest *g, uint64_t now_ns)
         int r;
 
         r = vgpup_read_status(g->region, &g->mem, &status);
-        /* Its page is on the move, or trimmed until the producer writes to it again: the next pulse sees. */
-        if (r == -EAGAIN)
+        /* Its page is on the move, or trimmed until the producer writes to it again; one that hangs never does. */
+        if (r == -EAGAIN) {
+                judge_heartbeat(g, g->heartbeat, now_ns);
                 return;
+        }
         if (r < 0 || look_at_geometry(g) < 0) {
                 read_failed(g);
                 return;
@@ -159,7 +175,7 @@ static void pulse_of_producer(struct guest *g, uint64_t now_ns)
                 g->run_epoch = status.run_epoch;
                 guest_post(g, GUEST_EV_RUN_EPOCH);
         }
-        judge_heartbeat(g, &status, now_ns);
+        judge_heartbeat(g, status.heartbeat, now_ns);
 }
 
 /* Returns whether the epoch still stands. */

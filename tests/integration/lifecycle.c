@@ -73,6 +73,21 @@ static void a_hanging_producer_shows_as_stalled_and_ends_well(void **state)
         rig_until_frame(rig);
 }
 
+/* Whoever asks is told what is so now, not what was so when frames stopped. */
+static void a_stall_is_explained_anew_when_its_cause_changes(void **state)
+{
+        struct rig *rig = streaming(state);
+
+        rig_tell(rig, "stop-heartbeat");
+        rig_until_status(rig, "\"stalled\"", "it hangs");
+        rig_pause(rig);
+        rig_until_status(rig, "\"stalled\"", "the machine is paused");
+        rig_resume(rig);
+        rig_tell(rig, "start-heartbeat");
+        rig_until(rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(rig);
+}
+
 static void a_killed_producer_is_searched_for_until_it_is_back(void **state)
 {
         struct rig *rig = streaming(state);
@@ -132,6 +147,7 @@ int lifecycle_run(CMFixtureFunction set_up, CMFixtureFunction tear_down)
                 cmocka_unit_test(a_pause_shows_as_stalled_and_ends_well),
                 cmocka_unit_test(a_new_run_is_reported_in_the_same_epoch),
                 cmocka_unit_test(a_hanging_producer_shows_as_stalled_and_ends_well),
+                cmocka_unit_test(a_stall_is_explained_anew_when_its_cause_changes),
                 cmocka_unit_test(a_killed_producer_is_searched_for_until_it_is_back),
                 cmocka_unit_test(a_reboot_leads_to_the_next_epoch),
                 cmocka_unit_test(a_restarted_daemon_is_found_by_a_running_client),
