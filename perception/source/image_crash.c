@@ -24,6 +24,7 @@
 #define BITMAP_PAGES  0x30 /* bits */
 #define BITMAP_BITS   0x38
 #define PFN_END       (UINT64_C(1) << 40)
+#define BITMAP_END    (UINT64_C(1) << 36) /* 256 TiB: more than Windows runs on, and read in seconds */
 
 static uint32_t u32_at(const uint8_t *bytes, size_t offset)
 {
@@ -87,9 +88,22 @@ static int take_bit(struct image *image, struct run *run, uint64_t pfn, bool set
         return r;
 }
 
+/* Eight pages, or what is left of them up to @end. */
+static int take_byte(struct image *image, struct run *run, uint64_t pfn, uint64_t end, uint8_t bits)
+{
+        int r = 0;
+
+        /* A bitmap may be as large as a sparse file claims to be, and then it is nothing but these. */
+        if (bits == 0 && run->n_pages == 0)
+                return 0;
+        for (unsigned i = 0; i < 8 && pfn + i < end && r == 0; i++)
+                r = take_bit(image, run, pfn + i, bits >> i & 1);
+        return r;
+}
+
 static int parse_bitmap(struct image *image)
 {
-        uint8_t head[BITMAP_BITS], chunk[4096];
+        uint8_t head[BITMAP_BITS], chunk[16384];
         struct run run = { 0 };
         uint64_t n_bits;
         int r;
@@ -102,17 +116,17 @@ static int parse_bitmap(struct image *image)
                 return -EBADMSG;
         run.offset = u64_at(head, BITMAP_FIRST);
         n_bits = u64_at(head, BITMAP_PAGES);
-        if (n_bits > PFN_END || n_bits / 8 > image->size)
+        if (n_bits > BITMAP_END || n_bits / 8 > image->size)
                 return -EBADMSG;
-        for (uint64_t bit = 0; bit < n_bits && r == 0; bit++) {
-                size_t at = bit / 8 % sizeof(chunk);
-                uint64_t left = (n_bits - bit + 7) / 8;
+        for (uint64_t byte = 0; byte < (n_bits + 7) / 8 && r == 0; byte++) {
+                uint64_t left = (n_bits + 7) / 8 - byte;
+                size_t at = byte % sizeof(chunk);
 
-                if (at == 0 && bit % 8 == 0)
+                if (at == 0)
                         r = image_read(image, chunk, left < sizeof(chunk) ? left : sizeof(chunk),
-                                HEADER_BYTES + BITMAP_BITS + bit / 8);
+                                HEADER_BYTES + BITMAP_BITS + byte);
                 if (r == 0)
-                        r = take_bit(image, &run, bit, chunk[at] >> bit % 8 & 1);
+                        r = take_byte(image, &run, byte * 8, n_bits, chunk[at]);
         }
         return r == 0 ? take_bit(image, &run, n_bits, false) : r;
 }

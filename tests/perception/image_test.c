@@ -329,6 +329,21 @@ static void a_bitmap_crash_dump_has_the_pages_whose_bits_are_set(void **state)
         close(f.fd);
 }
 
+/* Only a sparse file can claim it, and each of its bits would be looked at. */
+static void a_bitmap_of_more_pages_than_any_machine_has_is_refused(void **state)
+{
+        struct file f = crash_new(5, 1);
+
+        (void)state;
+        assert_int_equal(ftruncate(f.fd, (off_t)(9 * GIB)), 0);
+        put(&f, HEADER, "FDMPDUMP", 8);
+        put_u64(&f, HEADER + 0x20, 8 * GIB + PAGE * 16);
+        put_u64(&f, HEADER + 0x30, (UINT64_C(1) << 36) + 1);
+        put(&f, HEADER + 0x38, "\1", 1);
+        must_refuse(&f, VGPU_SOURCE_IMAGE_BROKEN);
+        close(f.fd);
+}
+
 static void a_dump_without_all_of_memory_is_refused_as_such(void **state)
 {
         static const uint32_t types[] = { 0, 2, 3, 4, 6, 8 };
@@ -379,6 +394,7 @@ int main(void)
                 cmocka_unit_test(a_core_of_another_machine_is_refused_as_such),
                 cmocka_unit_test(a_full_crash_dump_lies_in_runs),
                 cmocka_unit_test(a_bitmap_crash_dump_has_the_pages_whose_bits_are_set),
+                cmocka_unit_test(a_bitmap_of_more_pages_than_any_machine_has_is_refused),
                 cmocka_unit_test(a_dump_without_all_of_memory_is_refused_as_such),
                 cmocka_unit_test(a_file_that_ends_in_its_header_is_refused),
         };
