@@ -131,6 +131,9 @@ static struct vgpu_source_failure open_image(vgpu_source *s, const char *path, s
         why = source_set_pieces(s, image->piece, image->n_pieces);
         if (why.reason == VGPU_SOURCE_OK)
                 why = source_map(s);
+        /* As for RAM files: where there is no map, there is another way. */
+        if (why.reason == VGPU_SOURCE_MAP_FAILED && vgpu_source_use_uring(s) == 0)
+                why.reason = VGPU_SOURCE_OK;
         return why;
 }
 

@@ -138,6 +138,41 @@ static const Elf64_Phdr two_and_a_note[] = {
         { .p_type = PT_LOAD, .p_offset = 1000 + 4 * PAGE, .p_filesz = 8 * PAGE },
 };
 
+static bool has_uring(void)
+{
+        struct file f = file_new(MIB);
+        vgpu_source *s = vgpu_source_open(f.path, VGPU_MACHINE_FLAT, 0, NULL);
+        bool has = s != NULL && vgpu_source_use_uring(s) == 0;
+
+        vgpu_source_close(s);
+        close(f.fd);
+        return has;
+}
+
+/* An exbibyte, of which a page is memory: any filesystem without maps looks the same. */
+static void an_image_that_cannot_be_mapped_is_read_without_a_map(void **state)
+{
+        static const Elf64_Phdr one = { .p_type = PT_LOAD, .p_offset = PAGE, .p_filesz = PAGE };
+        struct vgpu_source_failure why = { 0 };
+        Elf64_Ehdr e = core;
+        vgpu_source *s;
+        struct file f;
+
+        (void)state;
+        e.e_phnum = 1;
+        f = core_new(e, &one, 1);
+        put(&f, PAGE, "there", 5);
+        assert_int_equal(ftruncate(f.fd, (off_t)(GIB * GIB)), 0);
+        s = vgpu_image_open(f.path, VGPU_MACHINE_FLAT, 0, NULL, &why);
+        if (s == NULL && !has_uring())
+                skip();
+        if (s == NULL)
+                fail_msg("%s", vgpu_source_reason_text(why.reason));
+        holds(s, 0, "there");
+        vgpu_source_close(s);
+        close(f.fd);
+}
+
 static void an_elf_core_lies_where_its_segments_say(void **state)
 {
         Elf64_Ehdr e = core;
@@ -387,6 +422,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(bytes_without_a_head_are_raw_memory),
+                cmocka_unit_test(an_image_that_cannot_be_mapped_is_read_without_a_map),
                 cmocka_unit_test(an_elf_core_lies_where_its_segments_say),
                 cmocka_unit_test(memory_that_a_core_holds_twice_is_there_once),
                 cmocka_unit_test(more_segments_than_the_header_can_count_are_counted_elsewhere),
