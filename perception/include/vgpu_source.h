@@ -141,7 +141,8 @@ vgpu_source *vgpu_source_open_process(
  * vgpu_source_use_uring() - read files by io_uring from now on, and give the map up
  *
  * Done by itself for files that cannot be mapped. One submission for up to a megabyte of a frame's stretches, joined where
- * they lie side by side, into registered buffers.
+ * they lie side by side, into registered buffers. A vmie_mem that vgpu_source_mem_map() filled before must be filled anew:
+ * it reads through a map that is gone.
  *
  * Return: 0, or negative errno (-ENOSYS, -EPERM: the host has no io_uring for us); the source is what it was then.
  */
@@ -158,7 +159,10 @@ const struct vgpu_layout_piece *vgpu_source_pieces(const vgpu_source *s, size_t 
 /* Which file it has open as its @i-th, whatever its path leads to by now. @i: less than the files it was opened with. */
 void vgpu_source_file(const vgpu_source *s, size_t i, dev_t *ret_dev, ino_t *ret_ino);
 
-/* Fill @ret_mem to read by pread / through the map (or the way that frames are read instead). @ret_mem borrows @s; any number may exist, one per thread. */
+/*
+ * Fill @ret_mem to read by pread / through the map (or the way that frames are read instead). @ret_mem borrows @s; any
+ * number may exist, one per thread.
+ */
 void vgpu_source_mem_pread(vgpu_source *s, vmie_mem *ret_mem);
 void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);
 
