@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "guest_private.h"
 #include "systemd/journal.h"
@@ -71,17 +72,27 @@ static bool plan_configured(struct guest *g, struct plan *plan)
         return false;
 }
 
+/* A mem-path may be a folder (of hugetlbfs), begin in QEMU's own folder, or lead elsewhere in QEMU's view of the host. */
+static bool is_file_here(const char *path)
+{
+        struct stat st;
+
+        return path[0] == '/' && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static bool plan_backend(struct guest *g, const struct monitor_backend *b, struct plan *plan)
 {
         char *text = plan->text[plan->n];
-        int r;
+        int r = -ENOENT;
 
         plan->hva[plan->n++] = b->hva;
-        if (b->path[0]) {
+        if (!is_file_here(b->path))
+                r = vm_process_ram_fd(qemu_pid(g), b->hva, text, sizeof(plan->text[0]));
+        /* Also when it is nowhere else: opening it says what is wrong with it. */
+        if (r < 0 && b->path[0] == '/') {
                 memcpy(text, b->path, sizeof(b->path));
                 return true;
         }
-        r = vm_process_ram_fd(qemu_pid(g), b->hva, text, sizeof(plan->text[0]));
         if (r < 0)
                 guest_set_reason(g, "The RAM backend '%s' was not found in process %d: %s", b->id,
                         qemu_pid(g), strerror(-r));

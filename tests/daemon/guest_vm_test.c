@@ -147,6 +147,38 @@ static void monitor_names(struct monitor *m, const char *path, uint64_t hva)
         snprintf(m->view.backend[0].path, sizeof(m->view.backend[0].path), "%s", path);
 }
 
+/* A folder of hugetlbfs, a path from QEMU's own folder on, one of its container */
+static void ram_whose_path_leads_nowhere_here_is_found_by_its_address(void **state)
+{
+        static const char *const paths[] = { "/tmp", "own", "/nowhere/own" };
+        char own[] = "/tmp/vgpud-own-XXXXXX", pidfile[] = "/tmp/vgpud-pidfile-XXXXXX";
+        int own_fd = make_file(own), pid_fd = mkstemp(pidfile);
+        uint64_t hva;
+        pid_t pid = machine_with(own_fd, &hva);
+
+        (void)state;
+        assert_true(pid_fd >= 0);
+        assert_true(dprintf(pid_fd, "%d\n", (int)pid) > 0);
+        for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+                struct rig rig;
+
+                rig_open(&rig);
+                snprintf(rig.config.guest.ram, sizeof(rig.config.guest.ram), "auto");
+                rig.guest.has_process = true;
+                rig.guest.process.pidfile = pidfile;
+                monitor_names(&rig.guest.monitor, paths[i], hva);
+                guest_post(&rig.guest, GUEST_EV_RETRY);
+                assert_int_equal(rig.guest.state, GUEST_ATTACHING);
+                rig_close(&rig);
+        }
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        close(own_fd);
+        close(pid_fd);
+        unlink(own);
+        unlink(pidfile);
+}
+
 static void a_monitor_cannot_name_the_ram_of_another_machine(void **state)
 {
         char own[] = "/tmp/vgpud-own-XXXXXX", foreign[] = "/tmp/vgpud-foreign-XXXXXX";
@@ -173,7 +205,7 @@ static void a_monitor_cannot_name_the_ram_of_another_machine(void **state)
                 assert_non_null(strstr(rig.guest.reason, "does not have this file as shared RAM"));
         }
         /* A device is not even opened */
-        monitor_names(&rig.guest.monitor, "/dev/zero", hva);
+        monitor_names(&rig.guest.monitor, "/dev/zero", 0);
         guest_post(&rig.guest, GUEST_EV_RETRY);
         assert_int_equal(rig.guest.state, GUEST_ABSENT);
         assert_non_null(strstr(rig.guest.reason, "not a regular file"));
@@ -200,6 +232,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_machine_that_runs_again_is_looked_at_anew),
                 cmocka_unit_test(a_machine_that_is_reset_while_it_stands_is_not_read),
+                cmocka_unit_test(ram_whose_path_leads_nowhere_here_is_found_by_its_address),
                 cmocka_unit_test(a_monitor_cannot_name_the_ram_of_another_machine),
         };
 
