@@ -130,14 +130,27 @@ static void take_context(struct guest *g)
                 g, "No process in the guest has a region; start the producer in the guest");
 }
 
-/* libuv's directory watch says "something changed there"; what it is the next try to open tells. */
+static bool is_rams(const struct guest *g, const char *name)
+{
+        const char *list = g->config->guest.ram;
+        char path[CONFIG_TEXT_MAX];
+
+        while (config_next_path(&list, path))
+                if (strcmp(strrchr(path, '/') + 1, name) == 0)
+                        return true;
+        return false;
+}
+
+/*
+ * Something became of that name; what, the next try to open tells. Other names are nobody's business: in /dev/shm any user
+ * writes as often as he likes.
+ */
 static void on_watch(uv_fs_event_t *watch, const char *name, int events, int status)
 {
         struct guest *g = watch->data;
 
-        (void)name;
         (void)events;
-        if (status < 0)
+        if (status < 0 || (name && !is_rams(g, name)))
                 return;
         g->backoff_ms = GUEST_BACKOFF_FIRST_MS;
         uv_timer_start(&g->retry, guest_on_retry, 0, 0);

@@ -227,6 +227,44 @@ static void a_monitor_cannot_name_the_ram_of_another_machine(void **state)
         unlink(pidfile);
 }
 
+/* ---- waiting for a file -------------------------------------------------------------------------------------------- */
+
+static void touch(const char *folder, const char *name)
+{
+        char path[128];
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/%s", folder, name);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+        unlink(path);
+}
+
+/* In /dev/shm any user writes as often as he likes: only the names that are waited for end the wait. */
+static void a_change_of_another_file_is_no_reason_to_look_for_ram(void **state)
+{
+        char folder[] = "/tmp/vgpud-folder-XXXXXX";
+        struct rig rig;
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        rig_open(&rig);
+        snprintf(rig.config.guest.ram, sizeof(rig.config.guest.ram), "%s/ram0, %s/ram1", folder,
+                folder);
+        rig.guest.state = GUEST_ATTACHING;
+        guest_post(&rig.guest, GUEST_EV_RAM_GONE);
+        for (size_t i = 0; i < 2; i++) {
+                uv_timer_stop(&rig.guest.retry);
+                rig.guest.backoff_ms = 777;
+                touch(folder, i == 0 ? "noise" : "ram1");
+                uv_run(&rig.loop, UV_RUN_NOWAIT);
+                assert_int_equal(rig.guest.backoff_ms == 777, i == 0);
+        }
+        rig_close(&rig);
+        rmdir(folder);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -234,6 +272,7 @@ int main(void)
                 cmocka_unit_test(a_machine_that_is_reset_while_it_stands_is_not_read),
                 cmocka_unit_test(ram_whose_path_leads_nowhere_here_is_found_by_its_address),
                 cmocka_unit_test(a_monitor_cannot_name_the_ram_of_another_machine),
+                cmocka_unit_test(a_change_of_another_file_is_no_reason_to_look_for_ram),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
