@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "choose.h"
 #include "guest_private.h"
 #include "systemd/journal.h"
 
@@ -116,7 +117,6 @@ static void scan_returned(struct scan *scan, void *ctx)
         struct guest *g = ctx;
 
         g->scan = NULL;
-        g->scan_ns = scan->took_ns;
         if (atomic_load(&scan->cancel)) {
                 if (g->scan_wanted)
                         guest_scan(g, g->wanted);
@@ -169,31 +169,16 @@ void guest_on_retry(uv_timer_t *timer)
 
 /* ---- the heartbeat wait -------------------------------------------------------------------------------------------- */
 
-/* Several alive: the configured name first, else the newest process, which is the order they come in. */
-static void sort_preferred(struct guest *g, bool *alive)
+static bool bind_best(struct guest *g, bool *alive)
 {
         const char *name = g->config->guest.producer;
-        struct vgpup_candidate first;
+        size_t i;
 
-        for (size_t i = 1; name[0] && i < g->n_candidates; i++) {
-                if (!alive[i] || strncmp(g->candidate[i].proc.name, name,
-                                         sizeof(g->candidate[i].proc.name) - 1))
-                        continue;
-                first = g->candidate[i];
-                memmove(&g->candidate[1], &g->candidate[0], i * sizeof(first));
-                memmove(&alive[1], &alive[0], i * sizeof(*alive));
-                g->candidate[0] = first;
-                alive[0] = true;
-                return;
-        }
-}
-
-static bool bind_first(struct guest *g, const bool *alive)
-{
-        for (size_t i = 0; i < g->n_candidates; i++)
-                if (alive[i] &&
-                        vgpup_bind(g->epoch->v, &g->mem, &g->candidate[i], &g->next_region) == 0)
+        while ((i = choose_next(g->candidate, alive, g->n_candidates, name)) < g->n_candidates) {
+                if (vgpup_bind(g->epoch->v, &g->mem, &g->candidate[i], &g->next_region) == 0)
                         return true;
+                alive[i] = false;
+        }
         return false;
 }
 
@@ -214,8 +199,7 @@ static void confirm_candidates(struct guest *g)
                         "%zu producers are alive in the guest; [guest] producer chooses one by "
                         "name",
                         n_alive);
-        sort_preferred(g, alive);
-        if (bind_first(g, alive)) {
+        if (bind_best(g, alive)) {
                 g->epoch->was_brief = false;
                 guest_post(g, GUEST_EV_CONFIRMED);
                 return;
