@@ -25,6 +25,13 @@ const struct vgpup_candidate *guest_producer(const struct guest *g)
         return g->region ? vgpup_region_candidate(g->region) : NULL;
 }
 
+const char *guest_producer_name(const struct guest *g, char buf[GUEST_NAME_MAX])
+{
+        const process *p = &guest_producer(g)->proc;
+
+        return journal_escape(p->name, strnlen(p->name, sizeof(p->name)), buf, GUEST_NAME_MAX);
+}
+
 /* ---- what clients see -------------------------------------------------------------------------------------------- */
 
 static enum vgpu_ring_state ring_state(enum guest_state state)
@@ -76,13 +83,12 @@ static void unbind(struct guest *g)
 {
         vgpup_close(g->region);
         g->region = NULL;
-        g->has_status = false;
 }
 
 static void take_region(struct guest *g)
 {
         const struct vgpup_candidate *producer;
-        char name[JOURNAL_ESCAPED(16)];
+        char name[GUEST_NAME_MAX];
 
         unbind(g);
         g->region = g->next_region;
@@ -100,11 +106,8 @@ static void take_region(struct guest *g)
                         JOURNAL_HEX("VGPU_CR3", producer->proc.cr3),
                         JOURNAL_HEX("VGPU_REGION", producer->region_gva)),
                 "Streaming from '%s' (pid %u), region at %#llx, epoch %llu",
-                journal_escape(producer->proc.name,
-                        strnlen(producer->proc.name, sizeof(producer->proc.name)), name,
-                        sizeof(name)),
-                producer->proc.pid, (unsigned long long)producer->region_gva,
-                (unsigned long long)g->epoch->number);
+                guest_producer_name(g, name), producer->proc.pid,
+                (unsigned long long)producer->region_gva, (unsigned long long)g->epoch->number);
 }
 
 static void take_context(struct guest *g)
@@ -267,7 +270,7 @@ static int init_handles(struct guest *g)
 int guest_init(
         struct guest *g, uv_loop_t *loop, const struct vgpu_config *config, struct outlet *outlet)
 {
-        int r;
+        int r, vm;
 
         *g = (struct guest){
                 .loop = loop,
@@ -287,12 +290,12 @@ int guest_init(
                 outlet_close(outlet);
                 return r;
         }
+        /* Both, whatever the first says: what is stopped must have been begun. */
         r = init_handles(g);
-        if (r == 0)
-                r = guest_vm_init(g);
-        if (r < 0) {
+        vm = guest_vm_init(g);
+        if (r < 0 || vm < 0) {
                 guest_stop(g);
-                return r;
+                return r < 0 ? r : vm;
         }
         watch_for_ram(g);
         uv_timer_start(&g->retry, guest_on_retry, 0, 0);

@@ -17,6 +17,7 @@
 #include "outlet.h"
 #include "scan.h"
 #include "stream.h"
+#include "systemd/journal.h"
 #include "vm_process.h"
 
 struct guest {
@@ -61,7 +62,6 @@ struct guest {
         struct scan *scan; /* under way, or NULL */
         bool scan_wanted;  /* another one when that is back */
         enum scan_kind wanted;
-        uint64_t scan_ns; /* how long the last one took */
 
         /* what the guest's clocks say */
         struct guest_clock clock;
@@ -69,7 +69,6 @@ struct guest {
         uint64_t heartbeat;
         uint64_t heartbeat_ns; /* host time it last moved */
         uint32_t run_epoch;
-        bool has_status;
 
         struct stream stream;
         struct pacer pacer;
@@ -106,5 +105,10 @@ void guest_set_reason(struct guest *g, const char *fmt, ...) __attribute__((form
 
 /* The bound producer, or NULL. */
 const struct vgpup_candidate *guest_producer(const struct guest *g);
+
+#define GUEST_NAME_MAX JOURNAL_ESCAPED(sizeof(((process *)0)->name))
+
+/* The bound producer's name, fit to be shown inside single quotes; there must be one. Returns @buf. */
+const char *guest_producer_name(const struct guest *g, char buf[GUEST_NAME_MAX]);
 
 #endif /* VGPUD_GUEST_H */

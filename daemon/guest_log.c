@@ -4,18 +4,10 @@
 #include "guest_private.h"
 #include "systemd/journal.h"
 
-static const char *producer_name(const struct guest *g, char *buf, size_t cap)
-{
-        const struct vgpup_candidate *producer = guest_producer(g);
-
-        return journal_escape(producer->proc.name,
-                strnlen(producer->proc.name, sizeof(producer->proc.name)), buf, cap);
-}
-
 static void log_lost(const struct guest *g)
 {
         const struct vgpup_candidate *producer = guest_producer(g);
-        char name[JOURNAL_ESCAPED(16)];
+        char name[GUEST_NAME_MAX];
 
         if (!producer)
                 return;
@@ -23,7 +15,7 @@ static void log_lost(const struct guest *g)
                 JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", g->n_epochs),
                         JOURNAL_U64("VGPU_PID", producer->proc.pid)),
                 "Producer '%s' (pid %u) or its region is gone, searching again",
-                producer_name(g, name, sizeof(name)), producer->proc.pid);
+                guest_producer_name(g, name), producer->proc.pid);
 }
 
 static void log_stalled(const struct guest *g)

@@ -65,7 +65,6 @@ static void forget_opened(struct scan *scan)
 static void scan_work(uv_work_t *work)
 {
         struct scan *scan = work->data;
-        uint64_t start = uv_hrtime();
 
         switch (scan->kind) {
         case SCAN_ATTACH:
@@ -82,7 +81,6 @@ static void scan_work(uv_work_t *work)
                         find_regions(scan);
                 break;
         }
-        scan->took_ns = uv_hrtime() - start;
 }
 
 static void scan_returned(uv_work_t *work, int status)

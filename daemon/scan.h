@@ -36,7 +36,6 @@ struct scan {
         size_t n_candidates;
         size_t n_seen; /* larger than n_candidates: there were more */
         struct vgpup_candidate candidate[SCAN_MAX_CANDIDATES];
-        uint64_t took_ns;
 
         /* private */
         uv_work_t work;

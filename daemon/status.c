@@ -53,16 +53,13 @@ static struct json_object *kernel_json(const struct guest *g)
 static struct json_object *process_json(const struct guest *g)
 {
         const struct vgpup_candidate *producer = guest_producer(g);
-        char name[JOURNAL_ESCAPED(16)];
+        char name[GUEST_NAME_MAX];
         struct json_object *o;
 
         if (!producer)
                 return NULL;
         o = json_object_new_object();
-        add_text(o, "name",
-                journal_escape(producer->proc.name,
-                        strnlen(producer->proc.name, sizeof(producer->proc.name)), name,
-                        sizeof(name)));
+        add_text(o, "name", guest_producer_name(g, name));
         add_u64(o, "pid", producer->proc.pid);
         add_hex(o, "cr3", producer->proc.cr3);
         return o;
@@ -160,15 +157,14 @@ static void streaming_line(struct daemon *d, char *buf, size_t cap)
         const struct vgpup_candidate *producer = guest_producer(&d->guest);
         const vgpup_frame_desc *mode = &d->guest.stream.mode;
         uint32_t clients = outlet_n_clients(&d->outlet);
-        char name[JOURNAL_ESCAPED(16)];
+        char name[GUEST_NAME_MAX];
 
-        journal_escape(producer->proc.name,
-                strnlen(producer->proc.name, sizeof(producer->proc.name)), name, sizeof(name));
         snprintf(buf, cap,
                 "Streaming %ux%u %s %.1f fps from '%s' (pid %u), epoch %llu, %u client%s",
                 mode->width, mode->height, format_name(mode->format),
-                stream_fps(&d->guest.stream, uv_hrtime()), name, producer->proc.pid,
-                (unsigned long long)d->guest.n_epochs, clients, clients == 1 ? "" : "s");
+                stream_fps(&d->guest.stream, uv_hrtime()), guest_producer_name(&d->guest, name),
+                producer->proc.pid, (unsigned long long)d->guest.n_epochs, clients,
+                clients == 1 ? "" : "s");
 }
 
 void daemon_status_line(struct daemon *d, char *buf, size_t cap)
