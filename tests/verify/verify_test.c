@@ -164,6 +164,18 @@ static struct tool_result run(const struct tool_company *company, const char *co
         return r;
 }
 
+/*
+ * The program beside a publisher of one scene. What a reader finds on connecting is of this scene already: the newest frame
+ * of the one before is still in the ring, and a reader that is early would be given that first.
+ */
+static struct tool_result run_scene(struct scene *scene, const char *const *args)
+{
+        const struct tool_company company = { publish_each_turn, scene };
+
+        publish(scene);
+        return run(&company, args);
+}
+
 /* A number of the JSON object that is the last line. */
 static int64_t number(const struct tool_result *r, const char *key)
 {
@@ -194,12 +206,8 @@ static void right_frames_pass_in_every_format(void **state)
 
         (void)state;
         for (size_t i = 0; i < sizeof scenes / sizeof scenes[0]; i++) {
-                const struct tool_company company = { publish_each_turn, &scenes[i] };
-                struct tool_result r;
+                struct tool_result r = run_scene(&scenes[i], twenty_frames);
 
-                /* What a reader finds on connecting is already of this format, not of the one before. */
-                publish(&scenes[i]);
-                r = run(&company, twenty_frames);
                 if (r.exit_code != 0)
                         fail_msg("%s: %s%s", scenes[i].fourcc, r.out, r.err);
                 assert_int_equal(number(&r, "frames"), 20);
@@ -218,8 +226,7 @@ static void waiting_on_the_futex_gets_the_frames_too(void **state)
 {
         static struct scene scene = { "XR24", VGPU_FMT_BGRX8888, NULL, 0 };
         static const char *const args[MAX_ARGS] = { "--frames", "20", "--json", "--wait", "futex" };
-        const struct tool_company company = { publish_each_turn, &scene };
-        struct tool_result r = run(&company, args);
+        struct tool_result r = run_scene(&scene, args);
 
         (void)state;
         assert_int_equal(r.exit_code, 0);
@@ -259,8 +266,7 @@ static void a_wrong_frame_ends_in_failure_and_is_described(void **state)
 
         (void)state;
         for (size_t i = 0; i < 3; i++) {
-                const struct tool_company company = { publish_each_turn, &scenes[i] };
-                struct tool_result r = run(&company, twenty_frames);
+                struct tool_result r = run_scene(&scenes[i], twenty_frames);
 
                 assert_int_equal(r.exit_code, 1);
                 assert_int_equal(number(&r, "frames"), 20);
