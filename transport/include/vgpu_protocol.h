@@ -39,18 +39,25 @@ enum vgpu_msg_type {
         VGPU_MSG_STATS = 0x002,   /* the client about itself, at most once a second */
         VGPU_MSG_QUERY = 0x003,   /* answered by REPLY */
         VGPU_MSG_RELEASE = 0x004, /* this generation and older ones are no longer mapped */
-        VGPU_MSG_INTENT = 0x005,  /* reserved: refused as not supported by 1.0 */
+        VGPU_MSG_INTENT =
+                0x005,         /* what the client wants of the producer; answered by INTENT_STATE */
+        VGPU_MSG_DROP = 0x006, /* an administrator: drop clients; answered by REPLY */
         /* daemon to client */
-        VGPU_MSG_WELCOME = 0x101, /* + ring fd if generation != 0, + wake fd if granted */
-        VGPU_MSG_RING = 0x102,    /* a new generation, + its fd */
+        /* + ring fd if generation != 0, + wake fd if granted, + the client's own page if wake or lease is granted */
+        VGPU_MSG_WELCOME = 0x101,
+        VGPU_MSG_RING = 0x102, /* a new generation, + its fd */
         VGPU_MSG_REPLY = 0x103,
         VGPU_MSG_GOODBYE = 0x104, /* last message; then the socket closes */
+        VGPU_MSG_INTENT_STATE = 0x105,
+        /* 0x2xx, 0x3xx: to and from the external writer, on a socket of its own: vgpu_control.h */
 };
 
 /* HELLO.wants, WELCOME.granted */
-#define VGPU_WANT_RING  UINT32_C(1)
-#define VGPU_WANT_WAKE  UINT32_C(2) /* a pipe's read end, readable after every change */
-#define VGPU_WANT_LEASE UINT32_C(4) /* reserved: not granted by 1.0 */
+#define VGPU_WANT_RING UINT32_C(1)
+#define VGPU_WANT_WAKE                                                                             \
+        UINT32_C(                                                                                  \
+                2) /* a pipe's read end, readable after a change while the client's page is armed */
+#define VGPU_WANT_LEASE UINT32_C(4) /* holds in the client's page are honoured */
 
 /* QUERY.what */
 enum vgpu_query {
@@ -95,12 +102,52 @@ struct vgpu_msg_stats {
         uint64_t frames_seen; /* totals since HELLO */
         uint64_t frames_missed;
         uint64_t torn_retries;
+        uint64_t leases;      /* holds taken */
+        uint64_t lost;        /* of them, ended by the daemon while held */
+        uint64_t last_serial; /* of the newest frame it got; 0: none of this instance */
 };
 
 struct vgpu_msg_query {
         struct vgpu_msg_header header;
         uint32_t what;
         uint32_t cookie; /* comes back in the REPLY */
+};
+
+/* INTENT.fields: which of the values are asked for. No field at all withdraws what was asked before. */
+#define VGPU_INTENT_STATE  UINT32_C(1)
+#define VGPU_INTENT_FPS    UINT32_C(2)
+#define VGPU_INTENT_CURSOR UINT32_C(4)
+#define VGPU_INTENT_FRAME  UINT32_C(8) /* one whole frame, once per message that says so */
+
+/* Stands until the next one, or until the socket closes. docs/protocol.md says how those of several clients merge. */
+struct vgpu_msg_intent {
+        struct vgpu_msg_header header;
+        uint32_t cookie; /* comes back in every INTENT_STATE */
+        uint32_t fields;
+        uint32_t state;       /* VGPU_CMD_* of vgpu_stream.h */
+        uint32_t fps;         /* frames per second, 0: the producer's default */
+        uint32_t draw_cursor; /* 0 or 1 */
+        uint32_t reserved;
+};
+
+/* Sent when an intent is taken or refused, and again when the writer has performed a write that contains it. */
+struct vgpu_msg_intent_state {
+        struct vgpu_msg_header header;
+        uint32_t cookie;
+        /* 0: taken; -EACCES: not allowed to; -EOPNOTSUPP: no control socket is configured; -EINVAL: out of range;
+         * -ENOTCONN: taken, but no writer is connected; -EIO: the writer could not do it */
+        int32_t error;
+        uint32_t
+                written; /* 0: not yet, 1: ctrl_gen and full_frame say what to wait for in the status record */
+        uint32_t ctrl_gen;
+        uint32_t full_frame; /* full_frame_req of that write */
+        uint32_t reserved;
+};
+
+struct vgpu_msg_drop {
+        struct vgpu_msg_header header;
+        uint32_t pid; /* every client of this process */
+        uint32_t cookie;
 };
 
 struct vgpu_msg_release {
@@ -117,7 +164,8 @@ struct vgpu_msg_welcome {
         uint32_t tick_period_ms;
         uint32_t max_clients;
         uint32_t daemon_pid;
-        uint64_t reserved[4];
+        uint64_t lease_ns; /* how long a hold is honoured; 0 without VGPU_WANT_LEASE */
+        uint64_t reserved[3];
 };
 
 struct vgpu_msg_ring {
@@ -138,15 +186,19 @@ struct vgpu_msg_reply {
 struct vgpu_msg_goodbye {
         struct vgpu_msg_header header;
         uint32_t reason; /* enum vgpu_goodbye */
-        uint32_t reserved;
+        /* do not come again before; 0: coming again is no use until somebody changes something */
+        uint32_t retry_ms;
         char text[192]; /* a sentence for people, NUL-terminated */
 };
 
 VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_header) == 24);
 VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_hello) == 64);
-VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_stats) == 48);
+VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_stats) == 72);
 VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_query) == 32);
 VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_release) == 32);
+VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_intent) == 48);
+VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_intent_state) == 48);
+VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_drop) == 32);
 VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_welcome) == 96);
 VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_ring) == 64);
 VGPU_PROTOCOL_ASSERT(sizeof(struct vgpu_msg_reply) == 40);

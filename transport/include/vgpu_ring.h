@@ -41,8 +41,13 @@
 #define VGPU_RING_MAX_DAMAGE 16u
 #define VGPU_RING_MAX_BYTES  (UINT64_C(1) << 34) /* readers refuse a ring that says more */
 
-/* identity.features: none is defined in 1.0. Leases will take bit 0; a reader ignores bits it does not know. */
-#define VGPU_RING_FEATURE_LEASE UINT64_C(1)
+#define VGPU_PAGE_HOLDS   7u
+#define VGPU_RING_HISTORY 32u /* published frames whose damage can still be looked up */
+
+/* identity.features; a reader ignores bits it does not know. */
+#define VGPU_RING_FEATURE_LEASE                                                                    \
+        UINT64_C(1) /* holds in a client's page keep slots from being reused */
+#define VGPU_RING_FEATURE_HISTORY UINT64_C(2) /* identity.history_* say where past damage is */
 
 /* What is true in each state; the words are those of `vgpuctl status`. */
 enum vgpu_ring_state {
@@ -83,7 +88,11 @@ struct vgpu_ring_identity {
         uint8_t instance[16];
         uint64_t generation; /* rises with every new ring of an instance, from 1 */
         uint32_t daemon_pid; /* in the daemon's own pid namespace */
-        uint32_t reserved[9];
+        /* struct vgpu_ring_change; all 0 without VGPU_RING_FEATURE_HISTORY */
+        uint32_t history_offset;
+        uint32_t history_bytes; /* from one entry to the next */
+        uint32_t history_count;
+        uint32_t reserved[6];
 };
 
 struct vgpu_ring_liveness {
@@ -123,7 +132,8 @@ struct vgpu_ring_status {
         uint32_t supported_formats; /* bit (1 << VGPU_FMT_*) */
         uint32_t ctrl_ack;
         uint32_t full_frame_ack;
-        uint32_t reserved;
+        /* of the last control write that the external writer reported done; applied when ctrl_ack equals it */
+        uint32_t ctrl_gen;
         /* these two alone wake nobody and keep the serial: they move all the time */
         uint64_t heartbeat;
         uint64_t content_change_ns; /* guest's monotonic clock */
@@ -212,6 +222,49 @@ struct vgpu_ring_desc {
 
 #define VGPU_RING_DESC_OFFSET VGPU_RING_PAGE
 
+/*
+ * What one published frame changed, kept for a while after its slot is reused: entry serial % history_count. Writer:
+ * the daemon, under seq, before the frame is published. The first frame of a ring has no predecessor in it: whole.
+ */
+struct vgpu_ring_change {
+        uint32_t seq;
+        uint32_t n_damage; /* 0: the whole frame */
+        uint64_t serial;
+        uint64_t reserved[6];
+        struct vgpu_ring_rect damage[VGPU_RING_MAX_DAMAGE]; /* since the frame of serial - 1 */
+};
+
+/*
+ * A client's own page: a memfd of its own, sealed SHRINK | GROW | SEAL, passed with WELCOME. The client writes it,
+ * the daemon only reads it, and what stands in it can harm nobody else. All of it is one cache line, since the daemon
+ * reads that of every client once per frame.
+ *
+ * Waiting on the wake descriptor: store a value other than 0 and than the last into `armed`, seq_cst fence, look at
+ * the ring once more, sleep if nothing is new. The daemon writes one byte per value it finds there after a change, and
+ * none while it is 0. `interest` is a set of VGPU_CHANGE_*; other changes do not wake; 0: all do.
+ *
+ * Holding a frame without a copy (a lease):
+ *      word = load(publish, acquire); store(hold, word); fence(seq_cst)
+ *      load(publish, acquire) == word: held; else clear the hold and start over
+ *      now read descriptor and pixels; the slot's seq is even and its serial the word's for as long as it is held
+ *      store(hold, 0, release) to let go
+ * A hold must stand when the frame stops being the newest; setting it later is too late, letting go and setting it
+ * again renews nothing. The daemon never waits for a hold: it honours slot_count - 2 slots over all clients, each for
+ * WELCOME's lease time from when the frame stopped being the newest. After use, look at seq and serial again: if they
+ * moved, the hold was ended and what was read may be torn.
+ */
+struct vgpu_client_page {
+        uint32_t armed;
+        uint32_t interest;
+        uint64_t hold[VGPU_PAGE_HOLDS]; /* VGPU_RING_WORD(serial, slot); 0: none */
+};
+
+#define VGPU_CHANGE_FRAME    UINT32_C(1)
+#define VGPU_CHANGE_CURSOR   UINT32_C(2)
+#define VGPU_CHANGE_GEOMETRY UINT32_C(4)
+#define VGPU_CHANGE_STATUS   UINT32_C(8)
+#define VGPU_CHANGE_STATE    UINT32_C(16) /* liveness; superseded and closed rings wake everybody */
+
 #define VGPU_RING_WORD(serial, slot) ((uint64_t)(serial) << 8 | (uint64_t)(slot))
 #define VGPU_RING_WORD_SERIAL(word)  ((uint64_t)(word) >> 8)
 #define VGPU_RING_WORD_SLOT(word)    ((uint32_t)((uint64_t)(word)&0xFF))
@@ -232,6 +285,18 @@ VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, tick_period_ms) == 0x3C);
 VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, instance) == 0x40);
 VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, generation) == 0x50);
 VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, daemon_pid) == 0x58);
+
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, history_offset) == 0x5C);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, history_bytes) == 0x60);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_identity, history_count) == 0x64);
+
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_change) == 0x140);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_change, serial) == 0x08);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_change, damage) == 0x40);
+
+VGPU_RING_ASSERT(sizeof(struct vgpu_client_page) == 64);
+VGPU_RING_ASSERT(offsetof(struct vgpu_client_page, interest) == 0x04);
+VGPU_RING_ASSERT(offsetof(struct vgpu_client_page, hold) == 0x08);
 
 VGPU_RING_ASSERT(sizeof(struct vgpu_ring_liveness) == 32);
 VGPU_RING_ASSERT(sizeof(struct vgpu_ring_cursor) == 32);

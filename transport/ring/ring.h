@@ -25,6 +25,8 @@ struct ring_config {
         const struct ring *replaces;
         uint8_t instance[16];
         uint32_t tick_period_ms; /* > 0 */
+        uint64_t
+                lease_ns; /* how long a hold is honoured after its frame stopped being the newest */
 };
 
 /* What is said about a frame; the ring adds seq, serial and publish time. */
@@ -56,6 +58,57 @@ struct ring_frame {
  */
 int ring_new(const struct ring_config *config, struct ring **ret_ring);
 
+/*
+ * Leases. A client's page (struct vgpu_client_page) names frames it wants kept; the publisher looks once per frame,
+ * straight after ring_publish(), at every client's page, and ring_slot_begin() goes by what it saw:
+ *
+ *      ring_look_begin(r, now_ns);
+ *      for every client: ring_look_at(r, &client->holder, holds, n);
+ *      ring_look_end(r);
+ *
+ * A hold stands for a client and a slot if it names exactly the slot's frame at the first look after that frame
+ * stopped being the newest, and at every look since. At most slots - 2 distinct slots are honoured, over all clients,
+ * the one that stopped being newest first losing first; a hold older than the lease time is not honoured any more.
+ * So a slot is always free, whatever the pages say, and nothing here waits. models/lease.pml is the proof.
+ */
+
+/* What is remembered of one client from look to look, for one ring. All zero: never looked at. Kept by the caller. */
+struct ring_holder {
+        uint64_t generation; /* of the ring the rest belongs to */
+        uint32_t standing;   /* bit per slot */
+        uint32_t reserved;
+        uint64_t lost; /* holds ended by us while they stood, over all rings */
+};
+
+/* @now_ns: CLOCK_MONOTONIC. */
+void ring_look_begin(struct ring *r, uint64_t now_ns);
+
+/* @holds: @n words, a private copy of what the client's page said. Cost: one comparison a word. */
+void ring_look_at(struct ring *r, struct ring_holder *holder, const uint64_t *holds, uint32_t n);
+
+void ring_look_end(struct ring *r);
+
+/* Slots held now, and holds ended by the lease time or the limit since ring_new(). */
+uint32_t ring_n_held(const struct ring *r);
+uint64_t ring_n_lost(const struct ring *r);
+
+/**
+ * ring_retire() - give up the map of a ring that was superseded, and keep only what tells whether anybody has it
+ *
+ * Consumes @r. Return: a descriptor for ring_in_use(), the caller's to close.
+ */
+int ring_retire(struct ring *r);
+
+/**
+ * ring_in_use() - does any process still hold or map a retired ring?
+ *
+ * The kernel's own count of open descriptions, asked by way of a file lease: no client can lie about it. Cost: three
+ * system calls.
+ *
+ * Return: true also when the kernel cannot tell.
+ */
+bool ring_in_use(int retired_fd);
+
 /* Unmaps and closes; readers keep what they hold. Marks nothing: see ring_close(). NULL is fine. Returns NULL. */
 struct ring *ring_free(struct ring *r);
 
@@ -70,7 +123,7 @@ uint64_t ring_serial(const struct ring *r);
 /**
  * ring_slot_begin() - open a slot for writing
  *
- * Takes the slot whose frame is the oldest, never the newest one. Its seq is odd from here on: a reader that was
+ * Takes the slot whose frame is the oldest of those nobody holds, never the newest one. Its seq is odd from here on: a reader that was
  * still copying it notices. Exactly one of ring_publish() and ring_slot_abort() follows.
  *
  * Return: slot_bytes writable bytes, page-aligned, the caller's until then. Holds old pixels.
