@@ -39,9 +39,8 @@ enum vgpu_msg_type {
         VGPU_MSG_STATS = 0x002,   /* the client about itself, at most once a second */
         VGPU_MSG_QUERY = 0x003,   /* answered by REPLY */
         VGPU_MSG_RELEASE = 0x004, /* this generation and older ones are no longer mapped */
-        VGPU_MSG_INTENT =
-                0x005,         /* what the client wants of the producer; answered by INTENT_STATE */
-        VGPU_MSG_DROP = 0x006, /* an administrator: drop clients; answered by REPLY */
+        VGPU_MSG_INTENT = 0x005,  /* wants of the producer; answered by INTENT_STATE */
+        VGPU_MSG_DROP = 0x006,    /* an administrator: drop clients; answered by REPLY */
         /* daemon to client */
         /* + ring fd if generation != 0, + wake fd if granted, + the client's own page if wake or lease is granted */
         VGPU_MSG_WELCOME = 0x101,
@@ -53,10 +52,8 @@ enum vgpu_msg_type {
 };
 
 /* HELLO.wants, WELCOME.granted */
-#define VGPU_WANT_RING UINT32_C(1)
-#define VGPU_WANT_WAKE                                                                             \
-        UINT32_C(                                                                                  \
-                2) /* a pipe's read end, readable after a change while the client's page is armed */
+#define VGPU_WANT_RING  UINT32_C(1)
+#define VGPU_WANT_WAKE  UINT32_C(2) /* a pipe's read end: readable after a change while armed */
 #define VGPU_WANT_LEASE UINT32_C(4) /* holds in the client's page are honoured */
 
 /* QUERY.what */
@@ -137,8 +134,8 @@ struct vgpu_msg_intent_state {
         /* 0: taken; -EACCES: not allowed to; -EOPNOTSUPP: no control socket is configured; -EINVAL: out of range;
          * -ENOTCONN: taken, but no writer is connected; -EIO: the writer could not do it */
         int32_t error;
-        uint32_t
-                written; /* 0: not yet, 1: ctrl_gen and full_frame say what to wait for in the status record */
+        /* 0: not yet; 1: ctrl_gen and full_frame say what to wait for in the status record */
+        uint32_t written;
         uint32_t ctrl_gen;
         uint32_t full_frame; /* full_frame_req of that write */
         uint32_t reserved;
