@@ -23,7 +23,7 @@
 #include "rig.h"
 
 static char folder[] = "/dev/shm/vgpud-faults-XXXXXX";
-static char file[64], monitor[64], pidfile[64];
+static char file[64], monitor[64], pidfile[64], image[64];
 
 static struct vm_proc_options machine(void)
 {
@@ -204,20 +204,56 @@ static void a_machine_that_does_not_run_yet_is_waited_for(void **state)
         end(&rig);
 }
 
-/* While its RAM comes in from outside nobody may look; then it is the same machine in another stretch of time. */
+static void migrate(struct rig *rig, const char *to)
+{
+        char request[256];
+
+        snprintf(request, sizeof(request),
+                "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"exec:%s\"}}", to);
+        assert_int_equal(vm_proc_qmp_text(&rig->vm, request), 0);
+        rig_until_status(rig, "\"stalled\"", "QEMU says 'postmigrate'");
+}
+
+static void a_migration_that_is_taken_back_goes_on(void **state)
+{
+        struct rig rig;
+        uint64_t epoch;
+
+        (void)state;
+        start(&rig, ASK_QEMU);
+        epoch = rig.verify.frame.epoch;
+        migrate(&rig, "cat > /dev/null");
+        rig_resume(&rig);
+        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&rig);
+        assert_int_equal(rig.verify.frame.epoch, epoch);
+        end(&rig);
+}
+
+static bool exists(const struct rig *rig, uint64_t path)
+{
+        (void)rig;
+        return access((const char *)(uintptr_t)path, F_OK) == 0;
+}
+
+/*
+ * While its RAM comes in from outside nobody may look; then it is the same machine in another stretch of time. It is
+ * stopped first: QEMU without KVM loses pages that a running guest writes while they are sent, one migration in ten of this
+ * machine, and what comes out on the other side then is no working guest.
+ */
 static void a_machine_that_migrates_is_followed(void **state)
 {
         struct vm_proc_options options = machine();
-        char there[80], request[256];
+        char request[256];
         struct rig rig;
 
         (void)state;
         start(&rig, ASK_QEMU);
-        snprintf(there, sizeof(there), "%s.state", file);
-        snprintf(request, sizeof(request),
-                "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"exec:cat > %s\"}}", there);
-        assert_int_equal(vm_proc_qmp_text(&rig.vm, request), 0);
-        rig_until_status(&rig, "\"stalled\"", "QEMU says 'postmigrate'");
+        rig_pause(&rig);
+        /* Its name comes when all of it is there; QEMU does not wait for that. */
+        snprintf(request, sizeof(request), "cat > %s.part && mv %s.part %s", image, image, image);
+        migrate(&rig, request);
+        rig_until(&rig, exists, (uintptr_t)image, image);
         kill_qemu(&rig);
         rig_until_status(&rig, "\"absent\"", monitor);
 
@@ -227,12 +263,14 @@ static void a_machine_that_migrates_is_followed(void **state)
         rig_until_status(&rig, "\"absent\"", "QEMU says 'inmigrate'");
         snprintf(request, sizeof(request),
                 "{\"execute\": \"migrate-incoming\", \"arguments\": {\"uri\": \"exec:cat %s\"}}",
-                there);
+                image);
         assert_int_equal(vm_proc_qmp_text(&rig.vm, request), 0);
+        rig_until_status(&rig, "\"absent\"", "QEMU says 'paused'");
+        rig_resume(&rig);
         rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
         rig_until_frame(&rig);
         end(&rig);
-        unlink(there);
+        unlink(image);
 }
 
 static void a_stopped_qemu_is_paused_and_goes_on(void **state)
@@ -397,6 +435,7 @@ static int make_folder(void **state)
         snprintf(file, sizeof(file), "%s/ram", folder);
         snprintf(monitor, sizeof(monitor), "%s/qmp", folder);
         snprintf(pidfile, sizeof(pidfile), "%s/pid", folder);
+        snprintf(image, sizeof(image), "%s/image", folder);
         return 0;
 }
 
@@ -405,6 +444,7 @@ static int remove_folder(void **state)
         (void)state;
         unlink(file);
         unlink(monitor);
+        unlink(image);
         rmdir(folder);
         return 0;
 }
@@ -420,6 +460,7 @@ int main(void)
                 cmocka_unit_test(a_pause_is_qemus_own_word),
                 cmocka_unit_test(a_reset_ends_the_epoch_by_qemus_word),
                 cmocka_unit_test(a_machine_that_does_not_run_yet_is_waited_for),
+                cmocka_unit_test(a_migration_that_is_taken_back_goes_on),
                 cmocka_unit_test(a_machine_that_migrates_is_followed),
                 cmocka_unit_test(a_stopped_qemu_is_paused_and_goes_on),
                 cmocka_unit_test(truncated_ram_is_gone),
