@@ -306,29 +306,46 @@ static void check_row(const struct picture *p, const struct tile *t, uint32_t y,
         }
 }
 
-void pattern_check(const void *pixels, uint32_t width, uint32_t height, uint32_t stride,
-        uint32_t format, uint64_t frame_id, uint32_t seed, struct pattern_count *ret_count)
+/* A tile's rows that lie in [first, end), each counted from the row @pixels begins with. */
+static void check_tile(const struct picture *p, const struct tile *t, uint32_t first, uint32_t end,
+        const uint8_t *pixels, struct pattern_count *count)
+{
+        uint32_t from = band_start(p->height, t->band), to = band_start(p->height, t->band + 1);
+
+        from = from < first ? first : from;
+        to = to > end ? end : to;
+        for (uint32_t y = from; y < to; y++)
+                check_row(p, t, y,
+                        (const uint32_t *)(pixels + (uint64_t)(y - first) * p->stride) +
+                                t->first_word,
+                        count);
+}
+
+void pattern_check_rows(const void *pixels, uint32_t first_row, uint32_t n_rows, uint32_t width,
+        uint32_t height, uint32_t stride, uint32_t format, uint64_t frame_id, uint32_t seed,
+        struct pattern_count *ret_count)
 {
         const struct picture p = picture_of(width, height, stride, format, frame_id, seed);
-        const uint32_t words = stride / 4;
+        const uint32_t words = stride / 4, end = first_row + n_rows;
         struct pattern_count count = { .first_bad = UINT64_MAX };
         struct tile t;
 
-        for (t.band = 0; t.band < BANDS; t.band++) {
-                uint32_t end = band_start(height, t.band + 1);
-
+        for (t.band = n_rows ? band_of(height, first_row) : BANDS;
+                t.band < BANDS && band_start(height, t.band) < end; t.band++) {
                 for (t.first_word = 0; t.first_word < words; t.first_word += TILE_WORDS) {
                         uint32_t left = words - t.first_word;
 
                         t.n_words = left < TILE_WORDS ? left : TILE_WORDS;
                         draw_tile(&p, t.first_word, t.n_words, t.band, t.words);
-                        for (uint32_t y = band_start(height, t.band); y < end; y++)
-                                check_row(&p, &t, y,
-                                        (const uint32_t *)((const uint8_t *)pixels +
-                                                           (uint64_t)y * stride) +
-                                                t.first_word,
-                                        &count);
+                        check_tile(&p, &t, first_row, end, pixels, &count);
                 }
         }
         *ret_count = count;
+}
+
+void pattern_check(const void *pixels, uint32_t width, uint32_t height, uint32_t stride,
+        uint32_t format, uint64_t frame_id, uint32_t seed, struct pattern_count *ret_count)
+{
+        pattern_check_rows(
+                pixels, 0, height, width, height, stride, format, frame_id, seed, ret_count);
 }

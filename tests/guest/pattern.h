@@ -50,6 +50,19 @@ void pattern_check(const void *pixels, uint32_t width, uint32_t height, uint32_t
         uint32_t format, uint64_t frame_id, uint32_t seed, struct pattern_count *ret_count);
 
 /**
+ * pattern_check_rows() - the same for some rows of a frame
+ * @pixels: the first byte of row @first_row
+ * @first_row: from the top
+ * @n_rows: first_row + n_rows <= height
+ *
+ * ret_count->first_bad is an offset in the whole frame. Cost: that of the rows, and of a picture's tile per 1/32 of the
+ * height that is touched.
+ */
+void pattern_check_rows(const void *pixels, uint32_t first_row, uint32_t n_rows, uint32_t width,
+        uint32_t height, uint32_t stride, uint32_t format, uint64_t frame_id, uint32_t seed,
+        struct pattern_count *ret_count);
+
+/**
  * pattern_color() - the picture without the stamp
  *
  * For tests of what a person sees (a screenshot): the colour of pixel (x, y) as 0xRRGGBB. The stamp changes at most the

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,32 @@ static void one_flipped_bit_anywhere_is_one_bad_block_there(void **state)
                                 c.first_bad, at / f.stride * f.stride + at % f.stride / 64 * 64);
                         if (f.bytes > 4096)
                                 at += 97; /* every place and bit in turn would take a minute */
+                }
+                free(f.pixels);
+        }
+}
+
+static void rows_alone_are_judged_as_in_the_whole_frame(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < N_SHAPES; i++) {
+                const struct shape *s = &shapes[i];
+                struct frame f = frame_new(*s, 7, SEED);
+                uint32_t bad = s->height / 2;
+
+                f.pixels[(size_t)bad * f.stride] ^= 1;
+                for (uint32_t first = 0; first < s->height; first++) {
+                        for (uint32_t n = 0; n <= s->height - first; n++) {
+                                bool has_bad = first <= bad && bad < first + n;
+                                struct pattern_count c;
+
+                                pattern_check_rows(f.pixels + (size_t)first * f.stride, first, n,
+                                        s->width, s->height, f.stride, s->format, 7, SEED, &c);
+                                assert_int_equal(c.good, f.n_blocks / s->height * n - has_bad);
+                                assert_int_equal(c.torn + c.foreign, has_bad);
+                                if (has_bad)
+                                        assert_int_equal(c.first_bad, (uint64_t)bad * f.stride);
+                        }
                 }
                 free(f.pixels);
         }
@@ -217,6 +244,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_frame_just_drawn_is_good_in_every_block),
                 cmocka_unit_test(one_flipped_bit_anywhere_is_one_bad_block_there),
+                cmocka_unit_test(rows_alone_are_judged_as_in_the_whole_frame),
                 cmocka_unit_test(a_frame_of_another_id_is_torn_in_every_block_and_says_which),
                 cmocka_unit_test(a_frame_torn_in_the_middle_is_counted_on_either_side),
                 cmocka_unit_test(another_producers_frame_is_foreign),
