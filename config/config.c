@@ -173,6 +173,21 @@ static void default_socket(struct load *l)
                 memcpy(l->cfg.ring.socket, path, (size_t)len + 1);
 }
 
+static void check_control(struct load *l)
+{
+        const struct vgpu_config *cfg = &l->cfg;
+        const char *socket = cfg->control.socket;
+
+        if (socket[0] == '\0')
+                return;
+        if (strcmp(socket, cfg->ring.socket) == 0)
+                config_problems_add(l->problems, line_of(l, "control", "socket"),
+                        "[control] socket is the same path as [ring] socket");
+        if (strcmp(socket, cfg->guest.qmp) == 0)
+                config_problems_add(l->problems, line_of(l, "control", "socket"),
+                        "[control] socket is the same path as [guest] qmp");
+}
+
 static void check_whole(struct load *l)
 {
         const struct vgpu_config *cfg = &l->cfg;
@@ -189,6 +204,7 @@ static void check_whole(struct load *l)
         if (cfg->guest.qmp[0] != '\0' && strcmp(cfg->guest.qmp, cfg->ring.socket) == 0)
                 config_problems_add(l->problems, line_of(l, "guest", "qmp"),
                         "qmp is the same path as [ring] socket");
+        check_control(l);
         if (config_ram_is_auto(cfg) && cfg->guest.qmp[0] == '\0' && cfg->guest.pidfile[0] == '\0')
                 config_problems_add(l->problems, line_of(l, "guest", "ram"),
                         "ram = auto needs qmp or pidfile: there is nobody to ask");

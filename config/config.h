@@ -27,6 +27,24 @@ struct config_group {
         gid_t gid;     /* valid when there is a name */
 };
 
+struct config_user {
+        char name[64]; /* or number, as written; "": nobody is named */
+        uid_t uid;     /* valid when there is a name */
+};
+
+#define CONFIG_IDS_MAX 64
+
+/* Users or groups. */
+struct config_ids {
+        char text[CONFIG_TEXT_MAX]; /* as written, "": none */
+        uint32_t n;
+        uint32_t id[CONFIG_IDS_MAX]; /* uid_t or gid_t */
+};
+
+/* ring.wake_batch: a number of clients, or one of these. */
+#define CONFIG_WAKE_AUTO  UINT32_MAX       /* measured when the daemon starts */
+#define CONFIG_WAKE_NEVER (UINT32_MAX - 1) /* a write for each client, however many */
+
 struct vgpu_config {
         char name[CONFIG_TEXT_MAX]; /* base name of the file without ".conf": the machine's name */
 
@@ -47,8 +65,28 @@ struct vgpu_config {
                 mode_t mode;                    /* of the socket */
                 struct config_group group;      /* of the socket */
                 uint32_t max_clients;
-                bool staging; /* frames go through a private buffer into the ring */
+                uint32_t max_clients_user; /* of one uid; 0: as max_clients */
+                uint64_t max_bytes;        /* of all rings that exist, replaced ones too */
+                uint32_t lease_ms;         /* 0: no leases */
+                uint32_t wake_batch;       /* clients from which on one submission wakes them all */
+                bool staging;              /* frames go through a private buffer into the ring */
         } ring;
+
+        /* Who may do what on the ring's socket; root and the daemon's own user may everything. */
+        struct {
+                struct config_ids users,
+                        groups; /* connect; both empty: whoever can open the socket */
+                struct config_ids intent_users, intent_groups; /* ask the producer for something */
+                struct config_ids admin_users, admin_groups;   /* drop clients */
+        } access;
+
+        /* Where the program connects that writes intents into the guest. */
+        struct {
+                char socket[CONFIG_SOCKET_MAX]; /* absolute path, "": none */
+                mode_t mode;                    /* of the socket */
+                struct config_group group;      /* of the socket */
+                struct config_user user; /* who it must run as, beside root and the daemon's own */
+        } control;
 
         struct {
                 uint32_t max_fps;

@@ -9,6 +9,8 @@
         offsetof(struct vgpu_config, member), sizeof(((struct vgpu_config *)NULL)->member)
 
 #define KIB UINT64_C(1024)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
 #define TIB (UINT64_C(1) << 40)
 
 /* clang-format off */
@@ -26,7 +28,23 @@ const struct config_key config_keys[] = {
         { "ring",  "mode",         &config_kind_mode,    FIELD(ring.mode),         0, 0777, "0660", NULL },
         { "ring",  "group",        &config_kind_group,   FIELD(ring.group),        0, 0, NULL, "the daemon's own" },
         { "ring",  "max_clients",  &config_kind_number,  FIELD(ring.max_clients),  1, 1024, "64", NULL },
+        { "ring",  "max_clients_user", &config_kind_number, FIELD(ring.max_clients_user), 0, 1024, "0", NULL },
+        { "ring",  "max_bytes",    &config_kind_size,    FIELD(ring.max_bytes),    64 * MIB, 16 * GIB, "2G", NULL },
+        { "ring",  "lease_ms",     &config_kind_number,  FIELD(ring.lease_ms),     0, 60000, "500", NULL },
+        { "ring",  "wake_batch",   &config_kind_batch,   FIELD(ring.wake_batch),   1, 1024, "auto", NULL },
         { "ring",  "staging",      &config_kind_bool,    FIELD(ring.staging),      0, 0, "no", NULL },
+
+        { "access", "users",         &config_kind_users,  FIELD(access.users),         0, 0, NULL, "whoever can open the socket" },
+        { "access", "groups",        &config_kind_groups, FIELD(access.groups),        0, 0, NULL, "whoever can open the socket" },
+        { "access", "intent_users",  &config_kind_users,  FIELD(access.intent_users),  0, 0, NULL, "root and the daemon's own user" },
+        { "access", "intent_groups", &config_kind_groups, FIELD(access.intent_groups), 0, 0, NULL, "none" },
+        { "access", "admin_users",   &config_kind_users,  FIELD(access.admin_users),   0, 0, NULL, "root and the daemon's own user" },
+        { "access", "admin_groups",  &config_kind_groups, FIELD(access.admin_groups),  0, 0, NULL, "none" },
+
+        { "control", "socket",     &config_kind_path,    FIELD(control.socket),    0, 0, NULL, "nothing is written into the guest" },
+        { "control", "mode",       &config_kind_mode,    FIELD(control.mode),      0, 0777, "0600", NULL },
+        { "control", "group",      &config_kind_group,   FIELD(control.group),     0, 0, NULL, "the daemon's own" },
+        { "control", "user",       &config_kind_user,    FIELD(control.user),      0, 0, NULL, "root and the daemon's own user" },
 
         { "pace",  "max_fps",      &config_kind_number,  FIELD(pace.max_fps),      1, 1000, "240", NULL },
         { "pace",  "poll_us",      &config_kind_number,  FIELD(pace.poll_us),      50, 100000, "1000", NULL },

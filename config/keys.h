@@ -8,7 +8,7 @@
 
 #include "config/config.h"
 
-#define CONFIG_SECTIONS "[guest], [ring], [pace] and [log]"
+#define CONFIG_SECTIONS "[guest], [ring], [access], [control], [pace] and [log]"
 #define CONFIG_WHY_MAX  128
 
 struct config_key;
@@ -49,7 +49,7 @@ static inline void *config_key_field(const struct config_key *key, struct vgpu_c
         return (char *)cfg + key->offset;
 }
 
-/* The kinds, in value.c. */
+/* The kinds, most of them in value.c. */
 extern const struct config_kind config_kind_number; /* uint32_t, decimal, min..max */
 extern const struct config_kind
         config_kind_size; /* uint64_t bytes with K, M or G, whole pages, min..max; 0: unset */
@@ -62,6 +62,16 @@ extern const struct config_kind config_kind_level;   /* int, LOG_* */
 extern const struct config_kind config_kind_path;    /* char[size], absolute; "": unset */
 extern const struct config_kind config_kind_ram;     /* char[size], absolute paths or "auto" */
 extern const struct config_kind config_kind_text;    /* char[size]; "": unset */
-extern const struct config_kind config_kind_group;   /* struct config_group, of this host */
+extern const struct config_kind
+        config_kind_batch; /* uint32_t, min..max, or auto or never: CONFIG_WAKE_* */
+
+/* Those of this host, in people.c. */
+extern const struct config_kind config_kind_group;  /* struct config_group, by name */
+extern const struct config_kind config_kind_user;   /* struct config_user, name or number */
+extern const struct config_kind config_kind_users;  /* struct config_ids */
+extern const struct config_kind config_kind_groups; /* struct config_ids */
+
+/* Digits of @base from the front of *text, which moves on. Return: false if there are none or they do not fit. */
+bool config_take_digits(const char **text, unsigned base, uint64_t *ret);
 
 #endif /* VGPU_CONFIG_KEYS_H */

@@ -4,8 +4,6 @@
  * Parsers are strict, because a value that is nearly right is a mistake that shows weeks later: no signs, no blanks, no
  * trailing characters, no number that wraps.
  */
-#include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +13,7 @@
 
 #include "keys.h"
 
-/* Digits of @base from the front of *text, which moves on. Return: false if there are none or they do not fit. */
-static bool take_digits(const char **text, unsigned base, uint64_t *ret)
+bool config_take_digits(const char **text, unsigned base, uint64_t *ret)
 {
         static const char digits[] = "0123456789abcdef";
         const char *at = *text;
@@ -45,7 +42,7 @@ static bool parse_number(const struct config_key *key, const char *text, void *f
 {
         uint64_t value;
 
-        if (!take_digits(&text, 10, &value) || *text != '\0' || value < key->min ||
+        if (!config_take_digits(&text, 10, &value) || *text != '\0' || value < key->min ||
                 value > key->max) {
                 snprintf(why, CONFIG_WHY_MAX, "a number from %" PRIu64 " to %" PRIu64, key->min,
                         key->max);
@@ -63,6 +60,37 @@ static bool print_number(const struct config_key *key, const void *field, char *
 }
 
 const struct config_kind config_kind_number = { parse_number, print_number };
+
+/* ---- batch ------------------------------------------------------------------------------------------------------- */
+
+static bool parse_batch(const struct config_key *key, const char *text, void *field, char *why)
+{
+        if (strcmp(text, "auto") == 0) {
+                *(uint32_t *)field = CONFIG_WAKE_AUTO;
+                return true;
+        }
+        if (strcmp(text, "never") == 0) {
+                *(uint32_t *)field = CONFIG_WAKE_NEVER;
+                return true;
+        }
+        if (parse_number(key, text, field, why))
+                return true;
+        snprintf(why, CONFIG_WHY_MAX, "auto, never or a number from %" PRIu64 " to %" PRIu64,
+                key->min, key->max);
+        return false;
+}
+
+static bool print_batch(const struct config_key *key, const void *field, char *text)
+{
+        uint32_t value = *(const uint32_t *)field;
+
+        if (value != CONFIG_WAKE_AUTO && value != CONFIG_WAKE_NEVER)
+                return print_number(key, field, text);
+        snprintf(text, CONFIG_TEXT_MAX, "%s", value == CONFIG_WAKE_AUTO ? "auto" : "never");
+        return true;
+}
+
+const struct config_kind config_kind_batch = { parse_batch, print_batch };
 
 /* ---- size -------------------------------------------------------------------------------------------------------- */
 
@@ -91,7 +119,7 @@ static bool parse_size(const struct config_key *key, const char *text, void *fie
         uint64_t value;
         unsigned shift;
 
-        if (!take_digits(&text, 10, &value) || !take_unit(&text, &shift) || *text != '\0' ||
+        if (!config_take_digits(&text, 10, &value) || !take_unit(&text, &shift) || *text != '\0' ||
                 value > UINT64_MAX >> shift) {
                 snprintf(why, CONFIG_WHY_MAX,
                         "a number of bytes, or one with K, M or G (powers of 1024) right behind "
@@ -136,7 +164,7 @@ static bool parse_root(const struct config_key *key, const char *text, void *fie
         if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
                 text += 2;
         /* The low 12 bits of a cr3 as a debugger shows it are no address. */
-        if (!take_digits(&text, 16, &value) || *text != '\0' || (value & PTE_PFN) == 0 ||
+        if (!config_take_digits(&text, 16, &value) || *text != '\0' || (value & PTE_PFN) == 0 ||
                 value >= PTE_PFN + GVA_PAGE_BYTES) {
                 snprintf(why, CONFIG_WHY_MAX,
                         "the System process' cr3 in hexadecimal, like 0x1ae000");
@@ -163,7 +191,7 @@ static bool parse_mode(const struct config_key *key, const char *text, void *fie
 {
         uint64_t value;
 
-        if (!take_digits(&text, 8, &value) || *text != '\0' || value > key->max) {
+        if (!config_take_digits(&text, 8, &value) || *text != '\0' || value > key->max) {
                 snprintf(why, CONFIG_WHY_MAX, "an octal file mode from 0 to 0%" PRIo64, key->max);
                 return false;
         }
@@ -367,30 +395,3 @@ static bool parse_ram(const struct config_key *key, const char *text, void *fiel
 }
 
 const struct config_kind config_kind_ram = { parse_ram, print_text };
-
-/* ---- group ------------------------------------------------------------------------------------------------------- */
-
-static bool parse_group(const struct config_key *key, const char *text, void *field, char *why)
-{
-        struct config_group *group = field;
-        struct group *entry;
-
-        (void)key;
-        errno = 0;
-        entry = strlen(text) < sizeof(group->name) ? getgrnam(text) : NULL;
-        if (entry == NULL) {
-                snprintf(why, CONFIG_WHY_MAX, "the name of a group on this host%s%s",
-                        errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
-                return false;
-        }
-        memcpy(group->name, text, strlen(text) + 1);
-        group->gid = entry->gr_gid;
-        return true;
-}
-
-static bool print_group(const struct config_key *key, const void *field, char *text)
-{
-        return print_text(key, ((const struct config_group *)field)->name, text);
-}
-
-const struct config_kind config_kind_group = { parse_group, print_group };

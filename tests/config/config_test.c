@@ -5,7 +5,9 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,7 +129,21 @@ static void a_minimal_file_gets_every_default(void **state)
         assert_int_equal(cfg.ring.mode, 0660);
         assert_string_equal(cfg.ring.group.name, "");
         assert_int_equal(cfg.ring.max_clients, 64);
+        assert_int_equal(cfg.ring.max_clients_user, 0);
+        assert_int_equal(cfg.ring.max_bytes, UINT64_C(2) << 30);
+        assert_int_equal(cfg.ring.lease_ms, 500);
+        assert_int_equal(cfg.ring.wake_batch, CONFIG_WAKE_AUTO);
         assert_false(cfg.ring.staging);
+        assert_int_equal(cfg.access.users.n, 0);
+        assert_int_equal(cfg.access.groups.n, 0);
+        assert_int_equal(cfg.access.intent_users.n, 0);
+        assert_int_equal(cfg.access.intent_groups.n, 0);
+        assert_int_equal(cfg.access.admin_users.n, 0);
+        assert_int_equal(cfg.access.admin_groups.n, 0);
+        assert_string_equal(cfg.control.socket, "");
+        assert_int_equal(cfg.control.mode, 0600);
+        assert_string_equal(cfg.control.group.name, "");
+        assert_string_equal(cfg.control.user.name, "");
         assert_int_equal(cfg.pace.max_fps, 240);
         assert_int_equal(cfg.pace.poll_us, 1000);
         assert_int_equal(cfg.pace.idle_poll_ms, 16);
@@ -139,7 +155,11 @@ static void a_minimal_file_gets_every_default(void **state)
         "/run/q.sock\n"                                                                            \
         "producer = My Capture.exe\n[ring]\nslots = 16\nsocket = /run/x.sock\nmode = 0600\ngroup " \
         "= root\n"                                                                                 \
-        "max_clients = 1024\nstaging = on\n[pace]\nmax_fps = 1\npoll_us = 50\nidle_poll_ms = "     \
+        "max_clients = 1024\nstaging = on\nmax_clients_user = 7\nmax_bytes = 16G\nlease_ms = "     \
+        "60000\nwake_batch = 1024\n[access]\nusers = root, 12,daemon\ngroups = 5 root\n"           \
+        "intent_users = 1\nintent_groups = 2\nadmin_users = 3\nadmin_groups = 4294967294\n"        \
+        "[control]\nsocket = /run/c.sock\nmode = 0660\ngroup = daemon\nuser = "                    \
+        "12\n[pace]\nmax_fps = 1\npoll_us = 50\nidle_poll_ms = "                                   \
         "1000\n[log]\nlevel = debug\n"
 
 static void ram_is_a_list_of_paths_or_is_asked_for(void **state)
@@ -197,6 +217,25 @@ static void every_key_is_read(void **state)
         assert_int_equal(cfg.ring.group.gid, 0);
         assert_int_equal(cfg.ring.max_clients, 1024);
         assert_true(cfg.ring.staging);
+        assert_int_equal(cfg.ring.max_clients_user, 7);
+        assert_int_equal(cfg.ring.max_bytes, UINT64_C(16) << 30);
+        assert_int_equal(cfg.ring.lease_ms, 60000);
+        assert_int_equal(cfg.ring.wake_batch, 1024);
+        assert_int_equal(cfg.access.users.n, 3);
+        assert_int_equal(cfg.access.users.id[0], 0);
+        assert_int_equal(cfg.access.users.id[1], 12);
+        assert_int_equal(cfg.access.users.id[2], getpwnam("daemon")->pw_uid);
+        assert_int_equal(cfg.access.groups.n, 2);
+        assert_int_equal(cfg.access.groups.id[0], 5);
+        assert_int_equal(cfg.access.groups.id[1], 0);
+        assert_int_equal(cfg.access.intent_users.id[0], 1);
+        assert_int_equal(cfg.access.intent_groups.id[0], 2);
+        assert_int_equal(cfg.access.admin_users.id[0], 3);
+        assert_int_equal(cfg.access.admin_groups.id[0], 4294967294);
+        assert_string_equal(cfg.control.socket, "/run/c.sock");
+        assert_int_equal(cfg.control.mode, 0660);
+        assert_int_equal(cfg.control.group.gid, getgrnam("daemon")->gr_gid);
+        assert_int_equal(cfg.control.user.uid, 12);
         assert_int_equal(cfg.pace.max_fps, 1);
         assert_int_equal(cfg.pace.poll_us, 50);
         assert_int_equal(cfg.pace.idle_poll_ms, 1000);
@@ -236,7 +275,7 @@ static void what_is_printed_loads_as_the_same(void **state)
 static void the_effective_configuration_names_every_key(void **state)
 {
         struct vgpu_config cfg = must_load(MINIMAL);
-        char text[4096];
+        char text[8192];
         size_t len;
         FILE *f;
 
@@ -247,11 +286,14 @@ static void the_effective_configuration_names_every_key(void **state)
         fclose(f);
         text[len] = '\0';
         for (size_t i = 0; i < config_n_keys; i++) {
-                char set[64], unset[64];
+                char section[64], set[64], unset[64], part[8192];
 
+                snprintf(section, sizeof(section), "[%s]\n", config_keys[i].section);
+                snprintf(part, sizeof(part), "%s", strstr(text, section) + strlen(section) - 1);
+                *(strstr(part, "\n[") ? strstr(part, "\n[") : part + strlen(part)) = '\0';
                 snprintf(set, sizeof(set), "\n%s = ", config_keys[i].name);
                 snprintf(unset, sizeof(unset), "\n# %s is not set: ", config_keys[i].name);
-                assert_true((strstr(text, set) != NULL) != (strstr(text, unset) != NULL));
+                assert_true((strstr(part, set) != NULL) != (strstr(part, unset) != NULL));
         }
 }
 
@@ -325,6 +367,46 @@ static const struct value_case values[] = {
         { "ring", "mode", "rw-rw----", false },
         { "ring", "group", "root", true },
         { "ring", "group", "no such group", false },
+        { "ring", "max_clients_user", "0", true },
+        { "ring", "max_clients_user", "1025", false },
+        { "ring", "max_bytes", "64M", true },
+        { "ring", "max_bytes", "16G", true },
+        { "ring", "max_bytes", "65532K", false },
+        { "ring", "max_bytes", "17G", false },
+        { "ring", "max_bytes", "0", false },
+        { "ring", "lease_ms", "0", true },
+        { "ring", "lease_ms", "60001", false },
+        { "ring", "wake_batch", "auto", true },
+        { "ring", "wake_batch", "never", true },
+        { "ring", "wake_batch", "1", true },
+        { "ring", "wake_batch", "0", false },
+        { "ring", "wake_batch", "1025", false },
+        { "ring", "wake_batch", "Auto", false },
+        { "ring", "wake_batch", "4294967295", false },
+        { "access", "users", "root", true },
+        { "access", "users", "0", true },
+        { "access", "users", "00", true },
+        { "access", "users", "0,root, daemon\t7", true },
+        { "access", "users", ",root,,0,", true },
+        { "access", "users", ",", false },
+        { "access", "users", "root, no-such-user", false },
+        { "access", "users", "4294967294", true },
+        { "access", "users", "4294967295", false },
+        { "access", "users", "18446744073709551616", false },
+        { "access", "users", "-1", false },
+        { "access", "users", "0x0", false },
+        { "access", "groups", "no-such-group", false },
+        { "access", "intent_users", "no-such-user", false },
+        { "access", "intent_groups", "no-such-group", false },
+        { "access", "admin_users", "no-such-user", false },
+        { "access", "admin_groups", "no-such-group", false },
+        { "control", "socket", "run/c", false },
+        { "control", "mode", "0888", false },
+        { "control", "group", "no-such-group", false },
+        { "control", "user", "root", true },
+        { "control", "user", "77", true },
+        { "control", "user", "no-such-user", false },
+        { "control", "user", "root, daemon", false },
         { "ring", "staging", "yes", true },
         { "ring", "staging", "no", true },
         { "ring", "staging", "true", true },
@@ -417,7 +499,8 @@ static void everything_wrong_is_said_at_once_and_in_order(void **state)
                 "FILE:4: machine was set in line 3 already\n"
                 "FILE:5: unknown key colour in [guest] (there are ram, machine, ram_size, kcr3, "
                 "qmp, pidfile, producer)\n"
-                "FILE:6: unknown section [rings] (there are [guest], [ring], [pace] and [log])\n"
+                "FILE:6: unknown section [rings] (there are [guest], [ring], [access], "
+                "[control], [pace] and [log])\n"
                 "FILE:9: slots = 99: must be a number from 3 to 16\n"
                 "FILE:10: the line is indented; values do not go on in a second line\n"
                 "FILE:11: neither a section nor \"key = value\"\n"
@@ -494,9 +577,45 @@ static void an_idle_interval_shorter_than_the_busy_one_is_refused(void **state)
 static void one_path_for_two_sockets_is_refused(void **state)
 {
         static const char text[] = MINIMAL "qmp = /run/vgpud/win11.sock\n";
+        static const char control[] = MINIMAL "[control]\nsocket = /run/vgpud/win11.sock\n";
+        static const char monitor[] = MINIMAL "qmp = /run/q\n[control]\nsocket = /run/q\n";
 
         (void)state;
         must_say(text, sizeof(text) - 1, "FILE:3: qmp is the same path as [ring] socket\n");
+        must_say(control, sizeof(control) - 1,
+                "FILE:4: [control] socket is the same path as [ring] socket\n");
+        must_say(monitor, sizeof(monitor) - 1,
+                "FILE:5: [control] socket is the same path as [guest] qmp\n");
+}
+
+static void a_list_of_users_is_bounded_and_names_the_one_it_does_not_know(void **state)
+{
+        static const char unknown[] = MINIMAL "[access]\nusers = root no-such-user\n"
+                                              "groups = root,no-such-group\nadmin_users = ,\n";
+        char text[512];
+        int len;
+
+        (void)state;
+        must_say(unknown, sizeof(unknown) - 1,
+                "FILE:4: users = root no-such-user: must be users of this host, by name or number; "
+                "'no-such-user' is none\n"
+                "FILE:5: groups = root,no-such-group: must be groups of this host, by name or "
+                "number; 'no-such-group' is none\n"
+                "FILE:6: admin_users = ,: must be users of this host, with commas between them\n");
+
+        len = snprintf(text, sizeof(text), MINIMAL "[access]\nusers = ");
+        for (int i = 0; i < CONFIG_IDS_MAX; i++)
+                len += snprintf(text + len, sizeof(text) - (size_t)len, "%d ", i % 10);
+        assert_int_equal(must_load(text).access.users.n, CONFIG_IDS_MAX);
+        strcpy(text + len, "1\n");
+        {
+                struct vgpu_config cfg;
+                char *words;
+
+                assert_int_equal(load_bytes(text, strlen(text), &cfg, &words), -EINVAL);
+                assert_non_null(strstr(words, ": must be at most 64 users\n"));
+                free(words);
+        }
 }
 
 static void thousands_of_problems_are_all_said(void **state)
@@ -742,6 +861,7 @@ int main(void)
                 cmocka_unit_test(harmless_forms_are_read_as_meant),
                 cmocka_unit_test(an_idle_interval_shorter_than_the_busy_one_is_refused),
                 cmocka_unit_test(one_path_for_two_sockets_is_refused),
+                cmocka_unit_test(a_list_of_users_is_bounded_and_names_the_one_it_does_not_know),
                 cmocka_unit_test(thousands_of_problems_are_all_said),
                 cmocka_unit_test(a_file_that_cannot_be_read_says_why),
                 cmocka_unit_test(a_file_we_may_not_read_says_so),
