@@ -1,5 +1,5 @@
 /*
- * client.c - the handle: connect, one descriptor, dispatch, wait, close
+ * client.c - the handle: connect, one descriptor, dispatch, close
  *
  * Everything that can make the library act is in one epoll: the socket, the wake pipe and a timer for retries. So a
  * caller polls one descriptor for the handle's whole life, through every reconnect.
@@ -7,20 +7,17 @@
 #include "client.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_TIMEOUT_MS 2000
 #define NS_PER_MS          UINT64_C(1000000)
-#define NO_LIMIT           UINT64_MAX
 
 uint64_t monotonic_ns(void)
 {
@@ -28,6 +25,31 @@ uint64_t monotonic_ns(void)
 
         clock_gettime(CLOCK_MONOTONIC, &ts);
         return (uint64_t)ts.tv_sec * 1000 * NS_PER_MS + (uint64_t)ts.tv_nsec;
+}
+
+static void set_interest(struct vgpu_client *c, uint32_t interest)
+{
+        static const struct {
+                uint32_t event, change;
+        } table[] = {
+                { VGPU_CLIENT_FRAME, VGPU_CHANGE_FRAME },
+                { VGPU_CLIENT_CURSOR, VGPU_CHANGE_CURSOR },
+                { VGPU_CLIENT_GEOMETRY, VGPU_CHANGE_GEOMETRY },
+                { VGPU_CLIENT_STATUS, VGPU_CHANGE_STATUS },
+                { VGPU_CLIENT_STATE, VGPU_CHANGE_STATE },
+        };
+
+        c->reported = ~0;
+        c->changes = 0;
+        for (size_t i = 0; interest != 0 && i < sizeof(table) / sizeof(table[0]); i++) {
+                if (interest & table[i].event)
+                        c->changes |= table[i].change;
+                else
+                        c->reported &= ~(int)table[i].event;
+        }
+        /* no change at all cannot be said in the page; the state is the one that moves least */
+        if (interest != 0 && c->changes == 0)
+                c->changes = VGPU_CHANGE_STATE;
 }
 
 static int client_init(struct vgpu_client *c, const char *path, const struct vgpu_client_options *o)
@@ -38,6 +60,7 @@ static int client_init(struct vgpu_client *c, const char *path, const struct vgp
         c->epoll_fd = c->timer_fd = c->sock = c->wake_fd = -1;
         c->flags = o->flags;
         c->timeout_ns = (uint64_t)timeout_ms * NS_PER_MS;
+        set_interest(c, o->interest);
         snprintf(c->name, sizeof(c->name), "%s", o->name ? o->name : program_invocation_short_name);
         c->path = strdup(path);
         if (!c->path)
@@ -130,6 +153,7 @@ struct vgpu_client *vgpu_client_close(struct vgpu_client *c)
         if (!c)
                 return NULL;
         mapping_close(&c->map);
+        page_close(&c->page);
         if (c->wake_fd >= 0)
                 close(c->wake_fd);
         if (c->sock >= 0)
@@ -167,99 +191,42 @@ static void drain_wake(struct vgpu_client *c)
         }
 }
 
-int vgpu_client_dispatch(struct vgpu_client *c)
+int client_take(struct vgpu_client *c, uint64_t now_ns)
 {
-        uint64_t now_ns = monotonic_ns();
-        int events = 0;
+        int events = take_time(c, now_ns);
 
-        if (c->gone_for_good)
-                return c->gone_for_good;
-        events |= take_time(c, now_ns);
         if (c->phase != PHASE_OFFLINE)
                 events |= connection_read(c, now_ns);
         drain_wake(c);
         connection_tell_stats(c, now_ns);
-        events |= ring_events(c, now_ns);
+        return events & c->reported;
+}
+
+int client_look(struct vgpu_client *c, uint64_t now_ns)
+{
+        return ring_events(c, now_ns) & c->reported;
+}
+
+void client_arm(struct vgpu_client *c)
+{
+        if (c->wake_fd >= 0)
+                page_arm(&c->page, c->changes);
+}
+
+int vgpu_client_dispatch(struct vgpu_client *c)
+{
+        uint64_t now_ns = monotonic_ns();
+        int events;
+
+        if (c->gone_for_good)
+                return c->gone_for_good;
+        events = client_take(c, now_ns);
+        /* whatever we find, the caller polls next; so this look is the one after arming */
+        client_arm(c);
+        events |= client_look(c, now_ns);
         if (events == 0 && c->gone_for_good)
                 return c->gone_for_good;
         return events;
-}
-
-/* ---- waiting --------------------------------------------------------------------------------- */
-
-/* How long to sleep: to the end, or until the tick becomes overdue, which nobody announces. */
-static uint64_t nap_ns(const struct vgpu_client *c, uint64_t now_ns, uint64_t end_ns)
-{
-        uint64_t nap = end_ns == NO_LIMIT ? NO_LIMIT : end_ns - now_ns;
-        uint64_t overdue_ns = tick_overdue_ns(c);
-        uint64_t look = overdue_ns > now_ns ? overdue_ns - now_ns + NS_PER_MS
-                                            : c->map.identity.tick_period_ms * NS_PER_MS;
-
-        if (c->phase == PHASE_ONLINE && c->map.header && look < nap)
-                nap = look;
-        return nap;
-}
-
-static int nap_in_poll(struct vgpu_client *c, uint64_t nap)
-{
-        struct pollfd pfd = { .fd = c->epoll_fd, .events = POLLIN };
-        struct timespec ts = {
-                .tv_sec = (time_t)(nap / (1000 * NS_PER_MS)),
-                .tv_nsec = (long)(nap % (1000 * NS_PER_MS)),
-        };
-
-        return ppoll(&pfd, 1, nap == NO_LIMIT ? NULL : &ts, NULL) < 0 ? -errno : 0;
-}
-
-/*
- * The futex is a fast path among friends: any holder of the map can requeue its waiters, and the socket is not in
- * it. So never longer than a tick period.
- */
-static int nap_on_futex(struct vgpu_client *c, uint32_t wake, uint64_t nap)
-{
-        uint64_t period = c->map.identity.tick_period_ms * NS_PER_MS;
-        struct timespec ts;
-
-        if (nap > period)
-                nap = period;
-        ts = (struct timespec){
-                .tv_sec = (time_t)(nap / (1000 * NS_PER_MS)),
-                .tv_nsec = (long)(nap % (1000 * NS_PER_MS)),
-        };
-        if (syscall(SYS_futex, &c->map.header->wake, FUTEX_WAIT, wake, &ts, NULL, 0) == 0)
-                return 0;
-        return errno == EAGAIN || errno == ETIMEDOUT ? 0 : -errno;
-}
-
-int vgpu_client_wait(struct vgpu_client *c, int timeout_ms)
-{
-        uint64_t end_ns = NO_LIMIT;
-
-        if (timeout_ms >= 0)
-                end_ns = monotonic_ns() + (uint64_t)timeout_ms * NS_PER_MS;
-        for (;;) {
-                bool by_futex = c->map.header && c->phase == PHASE_ONLINE && c->wake_fd < 0;
-                uint64_t now_ns;
-                uint32_t wake = 0;
-                int got;
-
-                /* loaded before the look: a change after it makes the futex return at once */
-                if (by_futex)
-                        wake = __atomic_load_n(&c->map.header->wake, __ATOMIC_ACQUIRE);
-                got = vgpu_client_dispatch(c);
-                now_ns = monotonic_ns();
-                if (got != 0 || now_ns >= end_ns)
-                        return got;
-
-                if (by_futex)
-                        got = nap_on_futex(c, wake, nap_ns(c, now_ns, end_ns));
-                else
-                        got = nap_in_poll(c, nap_ns(c, now_ns, end_ns));
-                if (got == -EINTR)
-                        return 0;
-                if (got < 0)
-                        return got;
-        }
 }
 
 void vgpu_client_stats(const struct vgpu_client *c, struct vgpu_client_stats *ret)

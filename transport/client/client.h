@@ -5,6 +5,7 @@
 #define VGPU_CLIENT_PRIVATE_H
 
 #include "mapping.h"
+#include "page.h"
 #include "vgpu_client.h"
 #include "vgpu_protocol.h"
 
@@ -34,6 +35,10 @@ struct vgpu_client {
         uint32_t goodbye;
         char goodbye_text[192];
 
+        struct own_page page;
+        uint32_t changes; /* VGPU_CHANGE_* to be woken for, 0: any */
+        int reported;     /* mask of the events that the caller wants to hear of */
+
         struct mapping map;
         uint32_t daemon_pid;
 
@@ -52,6 +57,17 @@ struct vgpu_client {
 };
 
 uint64_t monotonic_ns(void);
+
+/* ---- client.c: the steps of dispatch ---- */
+
+/* Act on timer and socket, empty the wake pipe. Return: set of events. */
+int client_take(struct vgpu_client *c, uint64_t now_ns);
+
+/* Compare the ring with what was reported. Return: set of events. */
+int client_look(struct vgpu_client *c, uint64_t now_ns);
+
+/* Before the look that decides whether to sleep. After client_take(), which empties the pipe. */
+void client_arm(struct vgpu_client *c);
 
 /* failure.c: fill @why with an errno and what it means here; @why may be NULL. Returns @error. */
 int failure_set(struct vgpu_client_failure *why, int error, const char *path);

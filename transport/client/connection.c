@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -72,6 +71,7 @@ int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns)
 
         close_watched(c, &c->sock);
         close_watched(c, &c->wake_fd);
+        page_close(&c->page);
         c->phase = PHASE_OFFLINE;
         c->last_error = error;
         if (error == -EPROTONOSUPPORT)
@@ -183,36 +183,57 @@ static int adopt_ring(struct vgpu_client *c, int fd)
 
 static int adopt_wake(struct vgpu_client *c, int fd)
 {
-        struct stat st;
-
-        if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
                 return -EPROTO;
         return watch(c, fd);
+}
+
+/* WELCOME's descriptors by what they are; -1: not there. They stay in @fds, the caller's to close. */
+struct handed {
+        int ring, wake, page;
+};
+
+static int sort_fds(
+        const struct vgpu_msg_welcome *msg, const int *fds, size_t n_fds, struct handed *ret)
+{
+        size_t at = 0;
+
+        *ret = (struct handed){ -1, -1, -1 };
+        if (msg->generation != 0 && at < n_fds)
+                ret->ring = fds[at++];
+        if ((msg->granted & VGPU_WANT_WAKE) && at < n_fds)
+                ret->wake = fds[at++];
+        if ((msg->granted & (VGPU_WANT_WAKE | VGPU_WANT_LEASE)) && at < n_fds)
+                ret->page = fds[at++];
+        if (at != n_fds || (msg->generation != 0) != (ret->ring >= 0) ||
+                ((msg->granted & VGPU_WANT_WAKE) != 0) != (ret->wake >= 0))
+                return -EPROTO;
+        return 0;
 }
 
 static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
 {
         const struct vgpu_msg_welcome *msg = (const void *)c->packet;
-        size_t n_want = 0;
+        struct handed handed;
         int events = 0, err;
 
-        if (c->phase != PHASE_HELLO || len < sizeof(*msg))
-                return -EPROTO;
-        n_want += msg->generation != 0;
-        n_want += (msg->granted & VGPU_WANT_WAKE) != 0;
-        if (n_fds != n_want)
+        if (c->phase != PHASE_HELLO || len < sizeof(*msg) || sort_fds(msg, fds, n_fds, &handed) < 0)
                 return -EPROTO;
 
-        if (msg->generation != 0)
-                events = adopt_ring(c, fds[0]);
+        err = handed.page >= 0 ? page_open(&c->page, handed.page) : 0;
+        if (err < 0)
+                return err;
+        if (handed.ring >= 0)
+                events = adopt_ring(c, handed.ring);
         if (events < 0)
                 return events;
-        if (msg->granted & VGPU_WANT_WAKE) {
-                err = adopt_wake(c, fds[n_fds - 1]);
+        if (handed.wake >= 0) {
+                err = adopt_wake(c, handed.wake);
                 if (err < 0)
                         return err;
-                c->wake_fd = fds[n_fds - 1];
-                fds[n_fds - 1] = -1;
+                c->wake_fd = handed.wake;
+                /* ours from here */
+                fds[msg->generation != 0] = -1;
         }
         c->daemon_pid = msg->daemon_pid;
         c->phase = PHASE_ONLINE;

@@ -43,6 +43,9 @@ struct vgpu_client_options {
         int32_t timeout_ms; /* for the daemon's welcome in connect; 0: 2000 */
         /* shown in the daemon's log; at most 31 bytes are used; NULL: the program's name */
         const char *name;
+        /* what to be woken for and told of: enum vgpu_client_event; 0: everything. Connection events always come. */
+        uint32_t interest;
+        uint32_t reserved;
 };
 
 /* Why connect or query failed, for people. */
@@ -133,7 +136,9 @@ struct vgpu_client *vgpu_client_close(struct vgpu_client *c);
  * vgpu_client_fd() - the one descriptor to poll
  *
  * Readable (POLLIN, level-triggered) when dispatch has something to do, reconnecting included. The same for the
- * handle's whole life; owned by it. With VGPU_CLIENT_NO_WAKE_FD it does not become readable for frames.
+ * handle's whole life; owned by it. It tells what is new since the last vgpu_client_dispatch(), which asks the daemon
+ * for the wake-up; after vgpu_client_wait(), which takes that back, dispatch once before polling. With
+ * VGPU_CLIENT_NO_WAKE_FD it does not become readable for frames.
  */
 int vgpu_client_fd(const struct vgpu_client *c);
 

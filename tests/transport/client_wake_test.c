@@ -1,0 +1,296 @@
+/*
+ * client_wake_test.c - the client's page: when the library asks to be woken, and for what
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "relay.h"
+#include "stage.h"
+
+static uint8_t pixels[1 << 16];
+
+static int copy(struct vgpu_client *c, struct vgpu_client_frame *frame)
+{
+        return vgpu_client_copy_latest(c, pixels, sizeof(pixels), frame);
+}
+
+static void a_client_that_goes_to_poll_is_armed(void **state)
+{
+        struct vgpu_client *c;
+        struct stage s;
+        uint32_t first;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, NULL);
+        stage_connect(&s, c);
+        first = s.page->armed;
+        assert_int_not_equal(first, 0);
+        assert_int_equal(s.page->interest, 0);
+        assert_false(readable(vgpu_client_fd(c)));
+
+        stage_publish(&s);
+        assert_true(stage_wake(&s));
+        assert_true(readable(vgpu_client_fd(c)));
+        assert_true(vgpu_client_dispatch(c) & VGPU_CLIENT_FRAME);
+        assert_false(readable(vgpu_client_fd(c)));
+        assert_int_not_equal(s.page->armed, 0);
+        assert_int_not_equal(s.page->armed, first);
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
+static void a_ticket_buys_one_byte(void **state)
+{
+        struct vgpu_client *c;
+        struct stage s;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, NULL);
+        stage_connect(&s, c);
+        for (int round = 0; round < 100; round++) {
+                uint32_t ticket = s.page->armed;
+
+                stage_publish(&s);
+                assert_true(stage_wake(&s));
+                stage_publish(&s);
+                assert_false(stage_wake(&s));
+                assert_true(vgpu_client_dispatch(c) & VGPU_CLIENT_FRAME);
+                assert_int_not_equal(s.page->armed, 0);
+                assert_int_not_equal(s.page->armed, ticket);
+        }
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
+static void what_came_before_arming_is_reported_and_not_slept_on(void **state)
+{
+        struct vgpu_client *c;
+        struct stage s;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, NULL);
+        stage_connect(&s, c);
+        /* the daemon found an old ticket served already: nobody writes a byte */
+        stage_publish(&s);
+        assert_true(vgpu_client_dispatch(c) & VGPU_CLIENT_FRAME);
+        stage_publish(&s);
+        assert_true(vgpu_client_wait(c, -1) & VGPU_CLIENT_FRAME);
+        assert_int_equal(vgpu_client_dispatch(c), 0);
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
+static void a_client_that_comes_back_from_wait_is_not_armed(void **state)
+{
+        struct vgpu_client *c;
+        struct stage s;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, NULL);
+        stage_connect(&s, c);
+        stage_publish(&s);
+        assert_true(vgpu_client_wait(c, -1) & VGPU_CLIENT_FRAME);
+        assert_int_equal(s.page->armed, 0);
+        assert_int_equal(vgpu_client_wait(c, 1), 0);
+        assert_int_equal(s.page->armed, 0);
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
+static void without_a_wake_descriptor_nothing_is_armed(void **state)
+{
+        struct vgpu_client_options options = { .flags = VGPU_CLIENT_NO_WAKE_FD };
+        struct vgpu_client *c;
+        struct stage s;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, &options);
+        stage_connect(&s, c);
+        assert_null(s.page);
+        stage_publish(&s);
+        assert_true(vgpu_client_wait(c, -1) & VGPU_CLIENT_FRAME);
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
+static void interest_is_what_wakes_and_what_is_told(void **state)
+{
+        struct vgpu_client_options options = { .interest =
+                                                       VGPU_CLIENT_CURSOR | VGPU_CLIENT_STATUS };
+        struct vgpu_client *c;
+        struct stage s;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, &options);
+        assert_int_equal(stage_connect(&s, c) & VGPU_CLIENT_STATE, 0);
+        assert_int_equal(s.page->interest, VGPU_CHANGE_CURSOR | VGPU_CHANGE_STATUS);
+        stage_publish(&s);
+        ring_set_geometry(s.ring, &(struct vgpu_ring_geometry){ .virt_w = 640 });
+        assert_int_equal(vgpu_client_dispatch(c), 0);
+        ring_set_cursor(s.ring, &(struct vgpu_ring_cursor){ .x = 3 });
+        assert_int_equal(vgpu_client_dispatch(c), VGPU_CLIENT_CURSOR);
+        /* it may still look for itself */
+        assert_int_equal(copy(c, &(struct vgpu_client_frame){ 0 }), 1);
+        stage_hang_up(&s);
+        assert_true(vgpu_client_wait(c, -1) & VGPU_CLIENT_DISCONNECTED);
+        vgpu_client_close(c);
+
+        /* not a single change: the page has no word for it */
+        options.interest = VGPU_CLIENT_INSTANCE;
+        c = stage_client(&s, &options);
+        stage_connect(&s, c);
+        assert_int_equal(s.page->interest, VGPU_CHANGE_STATE);
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
+static void a_page_that_could_fault_is_not_taken(void **state)
+{
+        static const struct {
+                const char *name;
+                size_t bytes;
+                int seals;
+        } pages[] = {
+                { "unsealed", VGPU_RING_PAGE, 0 },
+                { "sealed_against_growing_only", VGPU_RING_PAGE, F_SEAL_GROW },
+                { "not_writable", VGPU_RING_PAGE, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE },
+                { "empty", 0, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL },
+                { "short_by_one", 63, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL },
+        };
+        int fds = count_fds();
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+                struct vgpu_client *c;
+                struct stage s;
+
+                print_message("  %s\n", pages[i].name);
+                stage_start(&s);
+                s.page_bytes = pages[i].bytes;
+                s.page_seals = pages[i].seals;
+                c = stage_client(&s, NULL);
+                stage_accept(&s, c);
+                stage_welcome(&s);
+                assert_int_equal(vgpu_client_dispatch(c) & VGPU_CLIENT_RECONNECTED, 0);
+                /* hung up on, and tried again */
+                stage_hang_up(&s);
+                s.page_bytes = sizeof(struct vgpu_client_page);
+                s.page_seals = F_SEAL_SHRINK;
+                stage_connect(&s, c);
+                assert_int_not_equal(s.page->armed, 0);
+                vgpu_client_close(c);
+                stage_stop(&s);
+        }
+        assert_int_equal(count_fds(), fds);
+        assert_int_equal(count_maps("vgpud-page"), 0);
+}
+
+static void another_connection_is_another_page(void **state)
+{
+        struct vgpu_client *c;
+        struct stage s;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, NULL);
+        stage_connect(&s, c);
+        for (int i = 0; i < 5; i++) {
+                stage_die(&s);
+                assert_true(vgpu_client_wait(c, -1) & VGPU_CLIENT_DISCONNECTED);
+                assert_int_equal(count_maps("vgpud-page"), 0);
+                stage_connect(&s, c);
+                assert_int_equal(count_maps("vgpud-page"), 2);
+                assert_int_not_equal(s.page->armed, 0);
+        }
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
+/* ---- no wake-up is lost ------------------------------------------------------------------------ */
+
+#define HAMMER_FRAMES 20000
+
+struct hammer {
+        struct stage s;
+        uint64_t woken;
+        uint64_t read; /* the newest the client has seen; the daemon waits for it */
+};
+
+/* Two frames, the second around the moment at which the first makes the client look and arm again. */
+static void *publish_and_wake(void *arg)
+{
+        struct hammer *h = arg;
+
+        for (uint64_t i = 1; i <= HAMMER_FRAMES; i++) {
+                stage_publish(&h->s);
+                h->woken += stage_wake(&h->s);
+                for (volatile uint64_t spin = i * 7919 % 8192; i % 2 && spin > 0;)
+                        spin = spin - 1;
+                while (i % 2 == 0 && __atomic_load_n(&h->read, __ATOMIC_ACQUIRE) < i)
+                        sched_yield();
+        }
+        return NULL;
+}
+
+/* A wake-up lost would hang here: the daemon publishes nothing more until the client has seen this one. */
+static void no_wake_up_is_lost(void **state)
+{
+        struct hammer h = { .woken = 0 };
+        struct vgpu_client *c;
+        pthread_t daemon;
+
+        (void)state;
+        stage_start(&h.s);
+        c = stage_client(&h.s, NULL);
+        stage_connect(&h.s, c);
+        assert_int_equal(pthread_create(&daemon, NULL, publish_and_wake, &h), 0);
+        while (h.read < HAMMER_FRAMES) {
+                struct pollfd pfd = { .fd = vgpu_client_fd(c), .events = POLLIN };
+                struct vgpu_client_frame frame;
+                int got = vgpu_client_dispatch(c);
+
+                assert_true(got >= 0);
+                if (!(got & VGPU_CLIENT_FRAME)) {
+                        assert_int_equal(poll(&pfd, 1, -1), 1);
+                        continue;
+                }
+                assert_int_equal(copy(c, &frame), 1);
+                __atomic_store_n(&h.read, frame.serial, __ATOMIC_RELEASE);
+        }
+        pthread_join(daemon, NULL);
+        print_message("  %d frames, %d wake-ups\n", HAMMER_FRAMES, (int)h.woken);
+        vgpu_client_close(c);
+        stage_stop(&h.s);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_client_that_goes_to_poll_is_armed),
+                cmocka_unit_test(a_ticket_buys_one_byte),
+                cmocka_unit_test(what_came_before_arming_is_reported_and_not_slept_on),
+                cmocka_unit_test(a_client_that_comes_back_from_wait_is_not_armed),
+                cmocka_unit_test(without_a_wake_descriptor_nothing_is_armed),
+                cmocka_unit_test(interest_is_what_wakes_and_what_is_told),
+                cmocka_unit_test(a_page_that_could_fault_is_not_taken),
+                cmocka_unit_test(another_connection_is_another_page),
+                cmocka_unit_test(no_wake_up_is_lost),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
