@@ -281,6 +281,30 @@ int vgpup_discover_suspects(
 int vgpup_bind(
         vmie_win32 *v, vmie_mem *m, const struct vgpup_candidate *c, vgpup_region **ret_region);
 
+/**
+ * vgpup_read_control() - the control block as it is
+ * @out: written on 1 only
+ *
+ * For what has been asked before, and for the ctrl_gen that a writer is to find. No seqlock: its writer is on this host, so
+ * the caller knows whether a write is under way; an odd ctrl_gen otherwise is that of a writer which died.
+ *
+ * Return: 1, 0 (its page kept moving or is in transition), < 0.
+ */
+int vgpup_read_control(vgpup_region *r, vmie_mem *m, vgpu_control_t *out);
+
+#define VGPUP_IDENTITY_BYTES 64u
+
+/* What a program that writes where a handle points must find there first, beside the candidate's process. */
+struct vgpup_witness {
+        uint64_t kcr3; /* under which the process object is read */
+        /* of fields in that object; cr3: DirectoryTableBase, whose low 12 bits do not count */
+        uint32_t pid_offset, create_time_offset, cr3_offset;
+        uint8_t identity[VGPUP_IDENTITY_BYTES]; /* the region's first line, as bound */
+};
+
+/* Copies kept since the binding; reads nothing. */
+void vgpup_region_witness(const vgpup_region *r, struct vgpup_witness *ret);
+
 /* The candidate a handle is bound to; lives as long as @r. */
 const struct vgpup_candidate *vgpup_region_candidate(const vgpup_region *r);
 

@@ -1,5 +1,5 @@
 /*
- * region.c - life of a handle, and the image of a control write
+ * region.c - life of a handle
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -91,23 +91,4 @@ enum vgpup_skip vgpup_last_skip(const vgpup_region *r)
 uint64_t vgpup_torn_retries(const vgpup_region *r)
 {
         return r->n_torn;
-}
-
-int vgpup_build_control_write(vgpup_region *r, const vgpup_control_intent *in,
-        vgpu_control_t *out_frame, uint64_t *out_ctrl_gva, uint32_t *out_off, uint32_t *out_len)
-{
-        const uint32_t first = offsetof(vgpu_control_t, desired_state);
-        const uint32_t end = offsetof(vgpu_control_t, full_frame_req) + sizeof(uint32_t);
-
-        if (!r)
-                return -EINVAL;
-        memset(out_frame, 0, sizeof(*out_frame));
-        out_frame->desired_state = in->desired_state;
-        out_frame->target_fps = in->target_fps;
-        out_frame->draw_cursor = in->draw_cursor;
-        out_frame->full_frame_req = in->full_frame_req;
-        *out_ctrl_gva = r->candidate.region_gva + VGPU_CONTROL_OFFSET;
-        *out_off = first;
-        *out_len = end - first;
-        return 0;
 }

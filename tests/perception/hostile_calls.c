@@ -112,6 +112,11 @@ static int run_status(struct fixture *f, struct outcome *out)
         return vgpup_read_status(f->region, f->m, &out->status);
 }
 
+static int run_control(struct fixture *f, struct outcome *out)
+{
+        return vgpup_read_control(f->region, f->m, &out->control);
+}
+
 /* What searches has budgets of its own; what does not retries a few times what takes some hundred reads. */
 #define LONG_READS  (16u << 20)
 #define SHORT_READS 20000u
@@ -131,6 +136,7 @@ const struct call hostile_calls[] = {
         { "cursor", run_cursor, 1, SHORT_READS, true },
         { "geometry", run_geometry, 1, SHORT_READS, true },
         { "status", run_status, 0, SHORT_READS, true },
+        { "control", run_control, 1, SHORT_READS, true },
 };
 
 const size_t n_hostile_calls = sizeof(hostile_calls) / sizeof(hostile_calls[0]);

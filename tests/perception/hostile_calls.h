@@ -23,6 +23,7 @@ struct outcome {
                 vgpup_cursor cursor;
                 vgpup_geometry geometry;
                 vgpup_status status;
+                vgpu_control_t control;
         };
         uint64_t n; /* of processes, of candidates */
         uint8_t bytes[TEST_STRIDE_BYTES];

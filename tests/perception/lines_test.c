@@ -331,6 +331,51 @@ static void a_control_image_holds_the_intent_and_nothing_else(void **state)
         fixture_close(&f);
 }
 
+static void a_control_block_is_read_as_it_is_and_nowhere_else(void **state)
+{
+        const vgpu_control_t written = { .ctrl_gen = 7,
+                .desired_state = VGPU_CMD_PAUSE,
+                .target_fps = 24,
+                .full_frame_req = 3,
+                .consumer_tick = 99 };
+        struct fixture f;
+        vgpu_control_t control;
+
+        (void)state;
+        fixture_open(&f);
+        image_write(&f.w.image, f.r.proc.cr3, REGION_GVA + VGPU_CONTROL_OFFSET, &written,
+                sizeof(written));
+        assert_int_equal(vgpup_read_control(f.region, f.m, &control), 1);
+        assert_memory_equal(&control, &written, sizeof(control));
+        windows_exit(&f.w, &f.r.proc);
+        assert_int_equal(vgpup_read_control(f.region, f.m, &control), -ESTALE);
+        fixture_close(&f);
+}
+
+static void a_witness_is_what_was_bound_whatever_is_there_now(void **state)
+{
+        struct fixture f;
+        struct vgpup_witness w;
+        uint64_t eprocess, value;
+
+        (void)state;
+        fixture_open(&f);
+        vgpup_region_witness(f.region, &w);
+        assert_memory_equal(w.identity, f.r.block, sizeof(w.identity));
+        assert_int_equal(w.kcr3, vmie_win32_info(f.v)->kcr3);
+        eprocess = vgpup_region_candidate(f.region)->proc.eprocess;
+        assert_int_equal(gva_read(f.m, w.kcr3, eprocess + w.pid_offset, &value, 8), 0);
+        assert_int_equal(value, f.r.proc.pid);
+        assert_int_equal(gva_read(f.m, w.kcr3, eprocess + w.create_time_offset, &value, 8), 0);
+        assert_int_equal(value, vgpup_region_candidate(f.region)->proc.create_time);
+        assert_int_equal(gva_read(f.m, w.kcr3, eprocess + w.cr3_offset, &value, 8), 0);
+        assert_int_equal(value & ~UINT64_C(0xfff), f.r.proc.cr3);
+        f.r.block->magic = 0;
+        vgpup_region_witness(f.region, &w);
+        assert_memory_not_equal(w.identity, f.r.block, sizeof(w.identity));
+        fixture_close(&f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -346,6 +391,8 @@ int main(void)
                 cmocka_unit_test(confirming_what_is_gone_is_a_read_error),
                 cmocka_unit_test(every_failed_read_of_a_line_is_reported),
                 cmocka_unit_test(a_control_image_holds_the_intent_and_nothing_else),
+                cmocka_unit_test(a_control_block_is_read_as_it_is_and_nowhere_else),
+                cmocka_unit_test(a_witness_is_what_was_bound_whatever_is_there_now),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
