@@ -178,13 +178,18 @@ static void close_ram(struct guest *g)
         g->ram = ram_unref(g->ram);
 }
 
-static void arm_retry(struct guest *g)
+static void arm_retry(struct guest *g, bool later)
 {
-        uint64_t most =
-                g->state == GUEST_SEARCHING ? GUEST_BACKOFF_SEARCH_MS : GUEST_BACKOFF_MOST_MS;
+        uint64_t most = GUEST_BACKOFF_MOST_MS;
 
+        if (g->epoch && g->verdict == GUEST_CLOCK_STANDING)
+                most = GUEST_BACKOFF_STILL_MS;
+        else if (g->state == GUEST_SEARCHING && !later)
+                most = GUEST_BACKOFF_SEARCH_MS;
+        if (g->backoff_ms > most)
+                g->backoff_ms = most;
         uv_timer_start(&g->retry, guest_on_retry, g->backoff_ms, 0);
-        g->backoff_ms = g->backoff_ms * 2 < most ? g->backoff_ms * 2 : most;
+        g->backoff_ms *= 2;
 }
 
 static void drop_context(struct guest *g)
@@ -225,8 +230,8 @@ static void run_actions(struct guest *g, unsigned actions)
                 start_looking(g);
         if (actions & GUEST_DO_REPORT_RUN)
                 guest_report_run(g);
-        if (actions & GUEST_DO_RETRY)
-                arm_retry(g);
+        if (actions & (GUEST_DO_RETRY | GUEST_DO_RETRY_LATER))
+                arm_retry(g, actions & GUEST_DO_RETRY_LATER);
         if (actions & GUEST_DO_CLOSE_RING) {
                 guest_tell(g);
                 outlet_close(g->outlet);

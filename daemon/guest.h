@@ -56,6 +56,7 @@ struct guest {
         /* being confirmed */
         struct vgpup_candidate candidate[SCAN_MAX_CANDIDATES];
         size_t n_candidates;
+        size_t n_silent;     /* of these, the first: waited for in vain */
         struct epoch *other; /* another kernel whose clock we watch */
         uint64_t other_clock;
 

@@ -8,6 +8,8 @@
 #define GUEST_BACKOFF_FIRST_MS  20
 #define GUEST_BACKOFF_SEARCH_MS 250 /* a producer that comes back is to be found at once */
 #define GUEST_BACKOFF_MOST_MS   1000
+#define GUEST_BACKOFF_STILL_MS                                                                     \
+        2000 /* while the guest's clock stands: that it goes on shows at once */
 
 /* guest.c */
 void guest_tell(struct guest *g);
@@ -30,9 +32,11 @@ void guest_scan(struct guest *g, enum scan_kind kind);
 /* Drops what is being looked for and what was found but not taken by this event. */
 void guest_cancel_scan(struct guest *g);
 void guest_wait_heartbeat(struct guest *g);
+void guest_clock_goes_on(struct guest *g);
 void guest_on_retry(uv_timer_t *timer);
 
 /* guest_pulse.c */
+void guest_say_clock_stands(struct guest *g);
 void guest_on_pulse(uv_timer_t *timer);
 void guest_on_look(uv_poll_t *poll, int status, int events);
 void guest_look_at(struct guest *g, uint64_t when_ns);

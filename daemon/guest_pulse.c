@@ -119,6 +119,12 @@ static int look_at_geometry(struct guest *g)
         return 0;
 }
 
+void guest_say_clock_stands(struct guest *g)
+{
+        guest_set_reason(g, "The guest's clock stands still: the machine is paused%s",
+                g->has_process ? "" : " or off");
+}
+
 /*
  * Why the producer is silent, by whether the guest's clock runs; false: it need not be. In STALLED the reason is kept true by
  * this: a machine that goes on may do so without its producer.
@@ -128,8 +134,7 @@ static bool explain_silence(struct guest *g, uint64_t now_ns, enum guest_event *
         if (g->verdict == GUEST_CLOCK_STANDING) {
                 /* Its time to tick begins when the machine goes on. */
                 g->heartbeat_ns = now_ns;
-                guest_set_reason(g, "The guest's clock stands still: the machine is paused%s",
-                        g->has_process ? "" : " or off");
+                guest_say_clock_stands(g);
                 *ret_event = GUEST_EV_CLOCK_STOPPED;
                 return true;
         }
@@ -202,6 +207,7 @@ static bool pulse_of_epoch(struct guest *g, uint64_t now_ns)
 void guest_on_pulse(uv_timer_t *timer)
 {
         struct guest *g = timer->data;
+        bool stood = g->verdict == GUEST_CLOCK_STANDING;
         uint64_t now_ns = uv_hrtime();
 
         stream_fps(&g->stream, now_ns);
@@ -213,6 +219,8 @@ void guest_on_pulse(uv_timer_t *timer)
         }
         if (!guest_may_read(g) || !g->epoch || !pulse_of_epoch(g, now_ns))
                 return;
+        if (stood && g->verdict == GUEST_CLOCK_RUNNING)
+                guest_clock_goes_on(g);
         if (g->verdict == GUEST_CLOCK_STANDING && guest_is_off(g))
                 guest_post(g, GUEST_EV_RAM_GONE);
         else if (g->region)

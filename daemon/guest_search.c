@@ -11,7 +11,7 @@
 static void drop_findings(struct guest *g)
 {
         uv_timer_stop(&g->confirm);
-        g->n_candidates = 0;
+        g->n_candidates = g->n_silent = 0;
         g->other = epoch_unref(g->other);
 }
 
@@ -32,12 +32,49 @@ static bool is_bound(const struct guest *g, const struct vgpup_candidate *c)
                c->proc.create_time == bound->proc.create_time && c->region_gva == bound->region_gva;
 }
 
-static void take_candidates(struct guest *g, const struct scan *scan)
+static bool is_still_silent(const struct guest *g, const struct vgpup_candidate *c)
 {
-        g->n_candidates = 0;
-        for (size_t i = 0; i < scan->n_candidates; i++)
-                if (!is_bound(g, &scan->candidate[i]))
-                        g->candidate[g->n_candidates++] = scan->candidate[i];
+        for (size_t i = 0; i < g->n_silent; i++) {
+                const struct vgpup_candidate *s = &g->candidate[i];
+
+                if (c->proc.eprocess == s->proc.eprocess &&
+                        c->proc.create_time == s->proc.create_time &&
+                        c->region_gva == s->region_gva)
+                        return c->heartbeat == s->heartbeat;
+        }
+        return false;
+}
+
+static void say_silent(struct guest *g, size_t n)
+{
+        if (g->verdict == GUEST_CLOCK_STANDING)
+                guest_say_clock_stands(g);
+        else
+                guest_set_reason(g,
+                        "%zu region%s found, but no heartbeat in %s: its producer hangs or is dead",
+                        n, n == 1 ? "" : "s", n == 1 ? "it" : "any");
+}
+
+/* Regions that were waited for in vain and have not ticked since are not waited for again. */
+static void take_candidates(struct guest *g, struct scan *scan)
+{
+        size_t n = 0, n_silent = 0;
+
+        for (size_t i = 0; i < scan->n_candidates; i++) {
+                if (is_bound(g, &scan->candidate[i]))
+                        continue;
+                n_silent += is_still_silent(g, &scan->candidate[i]);
+                scan->candidate[n++] = scan->candidate[i];
+        }
+        if (n && n == n_silent) {
+                if (g->state == GUEST_SEARCHING)
+                        say_silent(g, n);
+                guest_post(g, GUEST_EV_STILL_SILENT);
+                return;
+        }
+        memcpy(g->candidate, scan->candidate, n * sizeof(scan->candidate[0]));
+        g->n_candidates = n;
+        g->n_silent = 0;
         if (g->state == GUEST_SEARCHING && scan->error)
                 guest_set_reason(g, "The guest's process list could not be read: %s",
                         strerror(-scan->error));
@@ -161,10 +198,21 @@ void guest_on_retry(uv_timer_t *timer)
                 return;
         }
         /* A guest whose clock stands is paused, or it was reset and lives in other pages now. */
-        if (g->state == GUEST_SEARCHING && g->verdict == GUEST_CLOCK_STANDING)
+        if (g->state == GUEST_SEARCHING && g->verdict == GUEST_CLOCK_STANDING) {
+                guest_say_clock_stands(g);
                 guest_post(g, GUEST_EV_CLOCK_STOPPED);
-        else
+        } else {
                 guest_post(g, GUEST_EV_RETRY);
+        }
+}
+
+/* A scan that is out brings what is true now: were it sent anew each time, none would end in a guest that stutters. */
+void guest_clock_goes_on(struct guest *g)
+{
+        if (g->scan)
+                g->backoff_ms = GUEST_BACKOFF_FIRST_MS;
+        else
+                guest_post(g, GUEST_EV_CLOCK_RUNS);
 }
 
 /* ---- the heartbeat wait -------------------------------------------------------------------------------------------- */
@@ -205,10 +253,8 @@ static void confirm_candidates(struct guest *g)
                 return;
         }
         if (g->state == GUEST_CONFIRMING)
-                guest_set_reason(g,
-                        "%zu region%s found, but no heartbeat in %s: its producer hangs or is dead",
-                        g->n_candidates, g->n_candidates == 1 ? "" : "s",
-                        g->n_candidates == 1 ? "it" : "any");
+                say_silent(g, g->n_candidates);
+        g->n_silent = g->n_candidates;
         guest_post(g, GUEST_EV_NOT_CONFIRMED);
 }
 

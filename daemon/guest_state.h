@@ -25,14 +25,16 @@ enum guest_event {
         GUEST_EV_RAM_APPEARED, /* source opened */
         GUEST_EV_RAM_GONE,     /* missing, replaced or truncated */
         GUEST_EV_ATTACHED, /* a kernel was found (in SEARCHING and STALLED: another one, its clock running) */
-        GUEST_EV_ATTACH_FAILED,  /* a scan ended without a kernel */
-        GUEST_EV_CANDIDATES,     /* a scan found regions (in STALLED: other than the bound one) */
-        GUEST_EV_NO_CANDIDATES,  /* a scan found none */
-        GUEST_EV_CONFIRMED,      /* a candidate's heartbeat advanced and it was bound */
-        GUEST_EV_NOT_CONFIRMED,  /* none did */
-        GUEST_EV_READ_FAILED,    /* process or region gone, kernel still there */
-        GUEST_EV_HEARTBEAT_LOST, /* 5 periods without a tick while the guest's clock ran */
-        GUEST_EV_CLOCK_STOPPED,  /* the guest's own clock stands still */
+        GUEST_EV_ATTACH_FAILED, /* a scan ended without a kernel */
+        GUEST_EV_CANDIDATES,    /* a scan found regions (in STALLED: other than the bound one) */
+        GUEST_EV_NO_CANDIDATES, /* a scan found none */
+        GUEST_EV_STILL_SILENT, /* a scan found none but those that were silent before and are still */
+        GUEST_EV_CONFIRMED,    /* a candidate's heartbeat advanced and it was bound */
+        GUEST_EV_NOT_CONFIRMED,      /* none did */
+        GUEST_EV_READ_FAILED,        /* process or region gone, kernel still there */
+        GUEST_EV_HEARTBEAT_LOST,     /* 5 periods without a tick while the guest's clock ran */
+        GUEST_EV_CLOCK_STOPPED,      /* the guest's own clock stands still */
+        GUEST_EV_CLOCK_RUNS,         /* it stood, and goes on */
         GUEST_EV_HEARTBEAT_RETURNED, /* the bound producer ticks again */
         GUEST_EV_RUN_EPOCH,          /* the producer began another run in the same process */
         GUEST_EV_EPOCH_ENDED,        /* anchors or clock say this is not the kernel we opened */
@@ -61,7 +63,8 @@ enum guest_action {
         GUEST_DO_LOOK = 1 << 13,         /* start to look for frames */
         GUEST_DO_REPORT_RUN = 1 << 14,   /* tell clients and the journal of the new run */
         GUEST_DO_RETRY = 1 << 15,        /* arm the back-off */
-        GUEST_DO_CLOSE_RING = 1 << 16,   /* mark it closed, say goodbye */
+        GUEST_DO_RETRY_LATER = 1 << 16,  /* the same, for what is not likely to change */
+        GUEST_DO_CLOSE_RING = 1 << 17,   /* mark it closed, say goodbye */
 };
 
 struct guest_step {

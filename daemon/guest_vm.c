@@ -35,6 +35,7 @@ static void look_again(struct guest *g)
 
 static void on_runs(struct guest *g)
 {
+        g->backoff_ms = GUEST_BACKOFF_FIRST_MS;
         guest_clock_resume(&g->clock, uv_hrtime());
         g->verdict = GUEST_CLOCK_UNKNOWN;
         g->heartbeat_ns = uv_hrtime();

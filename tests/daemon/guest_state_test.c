@@ -161,8 +161,8 @@ static void every_state_but_the_last_waits_for_something(void **state)
 {
         /* Each way of coming into a state that has no timer of its own sends out or arms what will lead on. */
         const unsigned leads_on = GUEST_DO_ATTACH | GUEST_DO_DISCOVER | GUEST_DO_LOOK_AROUND |
-                                  GUEST_DO_OPEN_RAM | GUEST_DO_RETRY | GUEST_DO_WAIT_HEARTBEAT |
-                                  GUEST_DO_LOOK;
+                                  GUEST_DO_OPEN_RAM | GUEST_DO_RETRY | GUEST_DO_RETRY_LATER |
+                                  GUEST_DO_WAIT_HEARTBEAT | GUEST_DO_LOOK;
 
         (void)state;
         FOR_EVERY_PAIR(s, e)
@@ -172,6 +172,39 @@ static void every_state_but_the_last_waits_for_something(void **state)
                 if (step.actions && step.state != GUEST_STOPPING &&
                         step.actions != GUEST_DO_REPORT_RUN)
                         assert_true(step.actions & leads_on);
+        }
+}
+
+static void a_region_that_stays_silent_changes_no_state_and_is_asked_for_later(void **state)
+{
+        static const enum guest_state in[] = { GUEST_SEARCHING, GUEST_STALLED };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
+                struct guest_step step = guest_next(in[i], GUEST_EV_STILL_SILENT);
+
+                assert_int_equal(step.state, in[i]);
+                assert_int_equal(step.actions, GUEST_DO_RETRY_LATER);
+        }
+        assert_true(guest_next(GUEST_CONFIRMING, GUEST_EV_NOT_CONFIRMED).actions &
+                    GUEST_DO_RETRY_LATER);
+}
+
+static void a_clock_that_goes_on_ends_every_long_wait_for_it(void **state)
+{
+        const unsigned soon = GUEST_DO_DISCOVER | GUEST_DO_WAIT_HEARTBEAT | GUEST_DO_RETRY;
+
+        (void)state;
+        for (int s = 0; s < GUEST_STOPPING; s++) {
+                struct guest_step step = guest_next(s, GUEST_EV_CLOCK_RUNS);
+
+                assert_int_equal(step.state, s);
+                if (s == GUEST_SEARCHING || s == GUEST_CONFIRMING || s == GUEST_STALLED) {
+                        assert_true(step.actions & GUEST_DO_RESET_BACKOFF);
+                        assert_true(step.actions & soon);
+                } else {
+                        assert_int_equal(step.actions, 0);
+                }
         }
 }
 
@@ -200,6 +233,14 @@ static const struct story stories[] = {
                                               { GUEST_EV_CANDIDATES, GUEST_CONFIRMING },
                                               { GUEST_EV_NOT_CONFIRMED, GUEST_SEARCHING },
                                               { GUEST_EV_RETRY, GUEST_SEARCHING }, END } },
+        { "a machine that stands when it is found, and goes on",
+                { { GUEST_EV_RAM_APPEARED, GUEST_ATTACHING },
+                        { GUEST_EV_ATTACHED, GUEST_SEARCHING },
+                        { GUEST_EV_CANDIDATES, GUEST_CONFIRMING },
+                        { GUEST_EV_NOT_CONFIRMED, GUEST_SEARCHING },
+                        { GUEST_EV_CLOCK_STOPPED, GUEST_SEARCHING },
+                        { GUEST_EV_STILL_SILENT, GUEST_SEARCHING },
+                        { GUEST_EV_CLOCK_RUNS, GUEST_SEARCHING }, END } },
         { "a paused machine that goes on",
                 { { GUEST_EV_RAM_APPEARED, GUEST_ATTACHING },
                         { GUEST_EV_ATTACHED, GUEST_SEARCHING },
@@ -284,6 +325,9 @@ int main(void)
                 cmocka_unit_test(an_ended_epoch_leads_to_attaching_from_wherever_one_is_open),
                 cmocka_unit_test(a_halted_machine_is_not_read_in_any_state),
                 cmocka_unit_test(every_state_but_the_last_waits_for_something),
+                cmocka_unit_test(
+                        a_region_that_stays_silent_changes_no_state_and_is_asked_for_later),
+                cmocka_unit_test(a_clock_that_goes_on_ends_every_long_wait_for_it),
                 cmocka_unit_test(each_outage_reads_as_its_story),
                 cmocka_unit_test(every_state_and_event_has_a_name_of_its_own),
         };

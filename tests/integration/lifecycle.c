@@ -1,6 +1,9 @@
 /* lifecycle.c - see lifecycle.h */
 #include "lifecycle.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "rig.h"
 
 /* Whatever came before, this test begins with a frame of the producer that runs now. */
@@ -128,6 +131,58 @@ static void a_restarted_daemon_is_found_by_a_running_client(void **state)
         assert_int_equal(rig->reconnects, reconnects + 1);
 }
 
+static uint64_t times_said(const struct rig *rig, const char *words)
+{
+        char *said = daemon_proc_said(&rig->daemon);
+        uint64_t n = 0;
+
+        for (const char *at = said; (at = strstr(at, words)); at++)
+                n++;
+        free(said);
+        return n;
+}
+
+static bool has_been_silent(const struct rig *rig, uint64_t times)
+{
+        return times_said(rig, "still-silent: searching -> searching") >= times;
+}
+
+/* The daemon looks for it again, but nobody is told of a state each time. */
+static void a_silent_region_is_waited_for_once(struct rig *rig, const char *why)
+{
+        uint64_t confirming;
+
+        daemon_proc_kill(&rig->daemon);
+        assert_int_equal(daemon_proc_restart(&rig->daemon), 0);
+        rig_until_status(rig, "\"searching\"", why);
+        confirming = times_said(rig, "-> confirming");
+        rig_until(rig, has_been_silent, times_said(rig, "still-silent: searching -> searching") + 4,
+                "more silence");
+        assert_int_equal(times_said(rig, "-> confirming"), confirming);
+}
+
+static void a_daemon_that_finds_a_hanging_producer_waits_for_its_heartbeat(void **state)
+{
+        struct rig *rig = streaming(state);
+
+        rig_tell(rig, "stop-heartbeat");
+        a_silent_region_is_waited_for_once(rig, "hangs or is dead");
+        rig_tell(rig, "start-heartbeat");
+        rig_until(rig, rig_state_is, VGPU_RING_STREAMING, "streaming");
+        rig_until_frame(rig);
+}
+
+static void a_daemon_that_finds_a_paused_machine_waits_for_its_clock(void **state)
+{
+        struct rig *rig = streaming(state);
+
+        rig_pause(rig);
+        a_silent_region_is_waited_for_once(rig, "the machine is paused");
+        rig_resume(rig);
+        rig_until(rig, rig_state_is, VGPU_RING_STREAMING, "streaming");
+        rig_until_frame(rig);
+}
+
 static void nothing_was_torn_or_foreign_in_all_this(void **state)
 {
         struct rig *rig = *state;
@@ -152,6 +207,8 @@ int lifecycle_run(CMFixtureFunction set_up, CMFixtureFunction tear_down)
                 cmocka_unit_test(a_reboot_leads_to_the_next_epoch),
                 cmocka_unit_test(a_restarted_daemon_is_found_by_a_running_client),
                 cmocka_unit_test(a_producer_restart_is_picked_up_by_the_same_connection),
+                cmocka_unit_test(a_daemon_that_finds_a_hanging_producer_waits_for_its_heartbeat),
+                cmocka_unit_test(a_daemon_that_finds_a_paused_machine_waits_for_its_clock),
                 cmocka_unit_test(nothing_was_torn_or_foreign_in_all_this),
         };
 
