@@ -1,10 +1,7 @@
 /*
  * mapping.c - one ring, mapped and checked
  *
- * The copies under a seqlock are plain loads of memory that another process may be storing to. By the letter of C11
- * that is a race only between threads of one program; what matters is what compiler and CPU may do: the acquire
- * load before and the acquire fence after keep the copy between the two looks at seq, the result goes to memory the
- * compiler cannot confuse with the source, and a copy whose seq moved is thrown away unread.
+ * What is copied under a seqlock is copied by seqlock.h, where it is said why that is no race.
  */
 #include "mapping.h"
 
@@ -13,6 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+
+#include "seqlock.h"
 
 #define RECORD_TRIES 1024
 #define MAX_TICK_MS  60000u
@@ -98,34 +97,44 @@ const uint8_t *mapping_pixels(const struct mapping *m, uint32_t slot)
 
 bool mapping_seq_held(const uint32_t *seq, uint32_t at)
 {
-        /* pairs with the publisher's fence after it made seq odd: a copy that saw its stores sees seq moved */
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        return __atomic_load_n(seq, __ATOMIC_RELAXED) == at;
+        return seq_held(seq, at);
 }
 
 bool mapping_read_record(const uint32_t *seq, const void *src, void *dst, size_t len)
 {
         for (int i = 0; i < RECORD_TRIES; i++) {
-                uint32_t at = __atomic_load_n(seq, __ATOMIC_ACQUIRE);
+                uint32_t at;
 
-                if (at & 1)
+                if (!seq_read(seq, &at))
                         continue;
-                memcpy(dst, src, len);
-                if (mapping_seq_held(seq, at))
+                words_load(dst, src, len);
+                if (seq_held(seq, at))
                         return true;
         }
         return false;
+}
+
+/* Only as many rectangles as there are: a descriptor is eight cache lines, most frames fill three. */
+static void load_desc(struct vgpu_ring_desc *ret, const struct vgpu_ring_desc *d)
+{
+        const size_t first = offsetof(struct vgpu_ring_desc, serial);
+        const size_t len = offsetof(struct vgpu_ring_desc, damage) - first;
+        uint32_t n = __atomic_load_n(&d->n_damage, __ATOMIC_RELAXED);
+
+        ret->n_damage = n;
+        words_load(&ret->serial, &d->serial, len);
+        if (n <= VGPU_RING_MAX_DAMAGE)
+                words_load(ret->damage, d->damage, n * sizeof(d->damage[0]));
 }
 
 bool mapping_read_desc(
         const struct mapping *m, uint32_t slot, struct vgpu_ring_desc *ret, uint32_t *ret_seq)
 {
         const struct vgpu_ring_desc *d = mapping_desc(m, slot);
-        uint32_t at = __atomic_load_n(&d->seq, __ATOMIC_ACQUIRE);
 
-        if (at & 1)
+        if (!seq_read(&d->seq, ret_seq))
                 return false;
-        memcpy(ret, d, sizeof(*ret));
-        *ret_seq = at;
-        return mapping_seq_held(&d->seq, at);
+        ret->seq = *ret_seq;
+        load_desc(ret, d);
+        return seq_held(&d->seq, *ret_seq);
 }

@@ -2,69 +2,37 @@
  * ring.c - the publisher's side of the ring
  *
  * One thread writes, any number of other processes read the same pages. What a reader may catch half-written
- * (pixels, descriptors, records) lies inside a seqlock window; everything it acts on outside a window is one
- * aligned word. The stores inside a window are plain on purpose: the fences around them order them for every
- * reader, a reader throws away whatever it copied while seq moved, and the readers are other processes, so no C11
- * data race is in this program.
+ * (pixels, descriptors, changes, records) lies inside a seqlock window, and seqlock.h has the stores; everything a
+ * reader acts on outside a window is one aligned word. Pixels are the caller's to store, plainly or past the caches:
+ * why that is no race is said at pixels_copy().
  */
 #include "ring.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lease.h"
+#include "ring_file.h"
+#include "seqlock.h"
+
 struct ring {
-        struct vgpu_ring_header *header; /* writable map of the whole memfd */
+        struct ring_file file;
+        struct vgpu_ring_header *header; /* writable map of the whole file */
         struct vgpu_ring_desc *desc;
+        struct vgpu_ring_change *history;
         uint8_t *slots;
-        uint64_t total_bytes;
-        int memfd;       /* the writable description; never leaves this process */
-        int readonly_fd; /* what readers get */
         uint64_t serial;
-        uint64_t first_serial; /* of the first frame in this ring */
-        uint32_t newest;       /* slot; meaningful once serial >= first_serial */
-        uint32_t open_slot;    /* between begin and publish or abort, else NO_SLOT */
+        uint32_t open_slot; /* between begin and publish or abort, else LEASE_NO_SLOT */
+        struct lease_book leases;
         struct vgpu_ring_identity identity;
 };
-
-#define NO_SLOT UINT32_MAX
-
-/*
- * Order everything before against everything after for readers on other CPUs, non-temporal stores included: those
- * are weakly ordered even on x86 and a release store does not wait for them.
- */
-static inline void write_barrier(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_sfence();
-#endif
-        __atomic_thread_fence(__ATOMIC_RELEASE);
-}
-
-static inline void seq_open(uint32_t *seq)
-{
-        /* from an aborted write seq is odd already; it must move all the same */
-        uint32_t odd = (__atomic_load_n(seq, __ATOMIC_RELAXED) + 1) | 1;
-
-        __atomic_store_n(seq, odd, __ATOMIC_RELAXED);
-        write_barrier();
-}
-
-static inline void seq_close(uint32_t *seq)
-{
-        write_barrier();
-        __atomic_store_n(seq, __atomic_load_n(seq, __ATOMIC_RELAXED) + 1, __ATOMIC_RELEASE);
-}
 
 static void wake_readers(struct ring *r)
 {
@@ -97,6 +65,7 @@ static int identity_init(struct vgpu_ring_identity *id, const struct ring_config
         *id = (struct vgpu_ring_identity){
                 .magic = VGPU_RING_MAGIC,
                 .version = VGPU_RING_VERSION,
+                .features = VGPU_RING_FEATURE_HISTORY,
                 .slot_count = config->slots,
                 .slot_bytes = whole_pages(config->slot_bytes),
                 .desc_offset = VGPU_RING_DESC_OFFSET,
@@ -104,57 +73,33 @@ static int identity_init(struct vgpu_ring_identity *id, const struct ring_config
                 .tick_period_ms = config->tick_period_ms,
                 .generation = config->generation,
                 .daemon_pid = (uint32_t)getpid(),
+                .history_bytes = sizeof(struct vgpu_ring_change),
+                .history_count = VGPU_RING_HISTORY,
         };
+        if (config->lease_ns > 0)
+                id->features |= VGPU_RING_FEATURE_LEASE;
         memcpy(id->instance, config->instance, sizeof(id->instance));
-        id->slot_offset = whole_pages(id->desc_offset + (uint64_t)id->slot_count * id->desc_bytes);
+        id->history_offset = id->desc_offset + id->slot_count * id->desc_bytes;
+        id->slot_offset =
+                whole_pages(id->history_offset + (uint64_t)id->history_count * id->history_bytes);
         id->header_bytes = (uint32_t)id->slot_offset;
         id->total_bytes = id->slot_offset + id->slot_count * id->slot_bytes;
         return id->total_bytes > VGPU_RING_MAX_BYTES ? -EINVAL : 0;
 }
 
-/* The same memfd opened again, O_RDONLY: the description readers get carries no right to write. */
-static int reopen_readonly(int fd)
-{
-        char path[32];
-        int ro;
-
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        ro = open(path, O_RDONLY | O_CLOEXEC);
-        return ro < 0 ? -errno : ro;
-}
-
 static int ring_map(struct ring *r)
 {
-        const uint64_t total = r->identity.total_bytes;
-        void *map;
+        int err = ring_file_init(&r->file, r->identity.total_bytes);
+        uint8_t *base = r->file.map;
 
-        r->memfd = memfd_create("vgpud-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        if (r->memfd < 0)
-                return -errno;
-        if (ftruncate(r->memfd, (off_t)total) < 0)
-                return -errno;
-
-        map = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, r->memfd, 0);
-        if (map == MAP_FAILED)
-                return -errno;
-        r->header = map;
-        r->total_bytes = total;
-        r->desc = (struct vgpu_ring_desc *)((uint8_t *)map + r->identity.desc_offset);
-        r->slots = (uint8_t *)map + r->identity.slot_offset;
+        if (err < 0)
+                return err;
+        r->header = r->file.map;
+        r->desc = (struct vgpu_ring_desc *)(base + r->identity.desc_offset);
+        r->history = (struct vgpu_ring_change *)(base + r->identity.history_offset);
+        r->slots = base + r->identity.slot_offset;
         memcpy(&r->header->identity, &r->identity, sizeof(r->identity));
-
-        /*
-         * FUTURE_WRITE spares maps that exist, so map first. The mode does not stop root or our own uid; the seal
-         * stops everybody, and a reader of another uid cannot even reopen it.
-         */
-        if (fcntl(r->memfd, F_ADD_SEALS,
-                    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
-                return -errno;
-        if (fchmod(r->memfd, 0400) < 0)
-                return -errno;
-
-        r->readonly_fd = reopen_readonly(r->memfd);
-        return r->readonly_fd < 0 ? r->readonly_fd : 0;
+        return 0;
 }
 
 /* What clients know of the stream does not change with the ring; nobody maps it yet, so no window is needed. */
@@ -174,10 +119,9 @@ int ring_new(const struct ring_config *config, struct ring **ret_ring)
 
         if (!r)
                 return -ENOMEM;
-        r->memfd = r->readonly_fd = -1;
-        r->open_slot = NO_SLOT;
+        r->file = (struct ring_file)RING_FILE_EMPTY;
+        r->open_slot = LEASE_NO_SLOT;
         r->serial = config->replaces ? config->replaces->serial : config->serial;
-        r->first_serial = r->serial + 1;
 
         err = identity_init(&r->identity, config);
         if (err == 0)
@@ -186,6 +130,7 @@ int ring_new(const struct ring_config *config, struct ring **ret_ring)
                 ring_free(r);
                 return err;
         }
+        lease_init(&r->leases, config->slots, config->lease_ns);
         if (config->replaces)
                 carry_over(r, config->replaces);
         *ret_ring = r;
@@ -196,19 +141,22 @@ struct ring *ring_free(struct ring *r)
 {
         if (!r)
                 return NULL;
-        if (r->header)
-                munmap(r->header, r->total_bytes);
-        if (r->readonly_fd >= 0)
-                close(r->readonly_fd);
-        if (r->memfd >= 0)
-                close(r->memfd);
+        ring_file_deinit(&r->file);
         free(r);
         return NULL;
 }
 
+int ring_retire(struct ring *r)
+{
+        int watch = ring_file_retire(&r->file);
+
+        ring_free(r);
+        return watch;
+}
+
 int ring_fd(const struct ring *r)
 {
-        return r->readonly_fd;
+        return r->file.readonly_fd;
 }
 
 const struct vgpu_ring_identity *ring_identity(const struct ring *r)
@@ -221,41 +169,23 @@ uint64_t ring_serial(const struct ring *r)
         return r->serial;
 }
 
-static bool has_frame(const struct ring *r)
-{
-        return r->serial >= r->first_serial;
-}
-
-/* The oldest: readers of the others get the longest time to finish. An aborted or unused slot is older still. */
-static uint32_t oldest_slot(const struct ring *r)
-{
-        uint32_t best = NO_SLOT;
-
-        for (uint32_t i = 0; i < r->identity.slot_count; i++) {
-                if (has_frame(r) && i == r->newest)
-                        continue;
-                if (best == NO_SLOT || r->desc[i].serial < r->desc[best].serial)
-                        best = i;
-        }
-        return best;
-}
-
 uint8_t *ring_slot_begin(struct ring *r)
 {
-        assert(r->open_slot == NO_SLOT);
+        assert(r->open_slot == LEASE_NO_SLOT);
 
-        r->open_slot = oldest_slot(r);
+        r->open_slot = lease_choose(&r->leases);
+        lease_open(&r->leases, r->open_slot);
         seq_open(&r->desc[r->open_slot].seq);
         return r->slots + r->open_slot * r->identity.slot_bytes;
 }
 
 void ring_slot_abort(struct ring *r, size_t touched)
 {
-        assert(r->open_slot != NO_SLOT && touched <= r->identity.slot_bytes);
+        assert(r->open_slot != LEASE_NO_SLOT && touched <= r->identity.slot_bytes);
 
         memset(r->slots + r->open_slot * r->identity.slot_bytes, 0, touched);
-        r->desc[r->open_slot].serial = 0;
-        r->open_slot = NO_SLOT;
+        __atomic_store_n(&r->desc[r->open_slot].serial, 0, __ATOMIC_RELAXED);
+        r->open_slot = LEASE_NO_SLOT;
 }
 
 static bool damage_fits(const struct ring_frame *f)
@@ -272,7 +202,10 @@ static bool damage_fits(const struct ring_frame *f)
         return true;
 }
 
-/* Damage says what differs from the frame before; that means nothing across a change of what is being shown. */
+/*
+ * Damage says what differs from the frame before; that means nothing across a change of what is being shown. @before
+ * is still what it was: the newest slot is not written.
+ */
 static bool continues(const struct vgpu_ring_desc *before, const struct ring_frame *f)
 {
         return before->width == f->width && before->height == f->height &&
@@ -281,40 +214,118 @@ static bool continues(const struct vgpu_ring_desc *before, const struct ring_fra
                before->run_epoch == f->run_epoch && before->producer_pid == f->producer_pid;
 }
 
+static uint32_t damage_of(const struct ring *r, const struct ring_frame *f)
+{
+        uint32_t newest = r->leases.newest;
+
+        if (newest == LEASE_NO_SLOT || !continues(&r->desc[newest], f) || !damage_fits(f))
+                return 0;
+        return f->n_damage;
+}
+
+static void store_damage(
+        uint32_t *n_damage, struct vgpu_ring_rect *damage, uint32_t n, const struct ring_frame *f)
+{
+        __atomic_store_n(n_damage, n, __ATOMIC_RELAXED);
+        words_store(damage, f->damage, n * sizeof(f->damage[0]));
+}
+
+static void store_change(struct ring *r, uint64_t serial, uint32_t n, const struct ring_frame *f)
+{
+        struct vgpu_ring_change *c = &r->history[serial % r->identity.history_count];
+
+        seq_open(&c->seq);
+        store_damage(&c->n_damage, c->damage, n, f);
+        __atomic_store_n(&c->serial, serial, __ATOMIC_RELAXED);
+        seq_close(&c->seq);
+}
+
+static void store_desc(struct ring *r, uint64_t serial, uint32_t n, const struct ring_frame *f)
+{
+        const size_t first = offsetof(struct vgpu_ring_desc, serial);
+        const size_t len = offsetof(struct vgpu_ring_desc, damage) - first;
+        struct vgpu_ring_desc *d = &r->desc[r->open_slot];
+        struct vgpu_ring_desc new = {
+                .serial = serial,
+                .frame_id = f->frame_id,
+                .epoch = f->epoch,
+                .run_epoch = f->run_epoch,
+                .producer_pid = f->producer_pid,
+                .width = f->width,
+                .height = f->height,
+                .stride = f->stride,
+                .fourcc = f->fourcc,
+                .modifier = f->modifier,
+                .flags = f->flags,
+                .timestamp_ns = f->timestamp_ns,
+                .publish_ns = monotonic_ns(),
+        };
+
+        store_damage(&d->n_damage, d->damage, n, f);
+        words_store(&d->serial, &new.serial, len);
+        seq_close(&d->seq);
+}
+
+static void store_publish_word(struct ring *r, uint64_t word)
+{
+        /* pairs with the reader's acquire load of publish: who sees the word sees the slot and its change */
+        __atomic_store_n(&r->header->publish, word, __ATOMIC_RELEASE);
+        /*
+         * Now the publish word, then the holds: a client stores its hold, then looks at the publish word again, with
+         * the same fence between. One of us sees the other's store: it finds that the frame is the newest no more
+         * and lets go, or the look after this finds its hold. x86 alone does not give that, since a load may pass an
+         * older store to another address; release and acquire order nothing here.
+         */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 uint64_t ring_publish(struct ring *r, const struct ring_frame *f)
 {
         const uint32_t slot = r->open_slot;
-        struct vgpu_ring_desc *d = &r->desc[slot];
+        const uint64_t serial = r->serial + 1;
+        const uint32_t n_damage = damage_of(r, f);
 
-        assert(slot != NO_SLOT && f->width > 0 && f->height > 0);
+        assert(slot != LEASE_NO_SLOT && f->width > 0 && f->height > 0);
         assert((uint64_t)f->height * f->stride <= r->identity.slot_bytes);
 
-        d->n_damage = 0;
-        if (has_frame(r) && continues(&r->desc[r->newest], f) && damage_fits(f)) {
-                d->n_damage = f->n_damage;
-                memcpy(d->damage, f->damage, f->n_damage * sizeof(f->damage[0]));
-        }
-        d->serial = ++r->serial;
-        d->frame_id = f->frame_id;
-        d->epoch = f->epoch;
-        d->run_epoch = f->run_epoch;
-        d->producer_pid = f->producer_pid;
-        d->width = f->width;
-        d->height = f->height;
-        d->stride = f->stride;
-        d->fourcc = f->fourcc;
-        d->modifier = f->modifier;
-        d->flags = f->flags;
-        d->timestamp_ns = f->timestamp_ns;
-        d->publish_ns = monotonic_ns();
-        seq_close(&d->seq);
+        store_change(r, serial, n_damage, f);
+        store_desc(r, serial, n_damage, f);
+        store_publish_word(r, VGPU_RING_WORD(serial, slot));
 
-        /* pairs with the reader's acquire load of publish: who sees the word sees the slot */
-        __atomic_store_n(&r->header->publish, VGPU_RING_WORD(r->serial, slot), __ATOMIC_RELEASE);
-        r->newest = slot;
-        r->open_slot = NO_SLOT;
+        lease_publish(&r->leases, slot, VGPU_RING_WORD(serial, slot));
+        r->serial = serial;
+        r->open_slot = LEASE_NO_SLOT;
         wake_readers(r);
-        return r->serial;
+        return serial;
+}
+
+void ring_look_begin(struct ring *r, uint64_t now_ns)
+{
+        lease_look_begin(&r->leases, now_ns);
+}
+
+void ring_look_at(struct ring *r, struct ring_holder *holder, const uint64_t *holds, uint32_t n)
+{
+        if (holder->generation != r->identity.generation) {
+                holder->generation = r->identity.generation;
+                holder->standing = 0;
+        }
+        holder->lost += lease_look(&r->leases, &holder->standing, holds, n);
+}
+
+void ring_look_end(struct ring *r)
+{
+        lease_look_end(&r->leases);
+}
+
+uint32_t ring_n_held(const struct ring *r)
+{
+        return (uint32_t)__builtin_popcount(r->leases.honoured);
+}
+
+uint64_t ring_n_lost(const struct ring *r)
+{
+        return r->leases.n_lost;
 }
 
 /*
@@ -325,9 +336,9 @@ static bool record_store(struct ring *r, uint32_t *seq, uint64_t *serial, void *
         const void *value, size_t len, bool quiet)
 {
         seq_open(seq);
-        memcpy(dst, value, len);
+        words_store(dst, value, len);
         if (!quiet)
-                *serial += 1;
+                __atomic_store_n(serial, *serial + 1, __ATOMIC_RELAXED);
         seq_close(seq);
         if (!quiet)
                 wake_readers(r);

@@ -25,8 +25,8 @@ struct ring_config {
         const struct ring *replaces;
         uint8_t instance[16];
         uint32_t tick_period_ms; /* > 0 */
-        uint64_t
-                lease_ns; /* how long a hold is honoured after its frame stopped being the newest */
+        /* how long a hold is honoured after its frame stopped being the newest; 0: none is, ever */
+        uint64_t lease_ns;
 };
 
 /* What is said about a frame; the ring adds seq, serial and publish time. */
@@ -69,7 +69,8 @@ int ring_new(const struct ring_config *config, struct ring **ret_ring);
  * A hold stands for a client and a slot if it names exactly the slot's frame at the first look after that frame
  * stopped being the newest, and at every look since. At most slots - 2 distinct slots are honoured, over all clients,
  * the one that stopped being newest first losing first; a hold older than the lease time is not honoured any more.
- * So a slot is always free, whatever the pages say, and nothing here waits. models/lease.pml is the proof.
+ * So a slot is always free, whatever the pages say, and nothing here waits. With no client left, look all the same:
+ * that is what ends the holds of those who are gone. models/lease.pml is the proof.
  */
 
 /* What is remembered of one client from look to look, for one ring. All zero: never looked at. Kept by the caller. */
@@ -83,7 +84,10 @@ struct ring_holder {
 /* @now_ns: CLOCK_MONOTONIC. */
 void ring_look_begin(struct ring *r, uint64_t now_ns);
 
-/* @holds: @n words, a private copy of what the client's page said. Cost: one comparison a word. */
+/*
+ * @holds: @n words, a private copy of what the client's page said, each loaded with acquire: what a client read before
+ * it let go is then read before the slot is written again. Cost: one comparison a word.
+ */
 void ring_look_at(struct ring *r, struct ring_holder *holder, const uint64_t *holds, uint32_t n);
 
 void ring_look_end(struct ring *r);
@@ -95,15 +99,20 @@ uint64_t ring_n_lost(const struct ring *r);
 /**
  * ring_retire() - give up the map of a ring that was superseded, and keep only what tells whether anybody has it
  *
- * Consumes @r. Return: a descriptor for ring_in_use(), the caller's to close.
+ * Consumes @r. Of the memory nothing is kept: the kernel frees it when the last client lets go, not when we look.
+ *
+ * Return: a descriptor for ring_in_use(), the caller's to close; it can be polled, too, and becomes readable when
+ * nobody has the ring any more. Or a negative errno, with the ring given up all the same: then nothing can tell.
  */
 int ring_retire(struct ring *r);
 
 /**
  * ring_in_use() - does any process still hold or map a retired ring?
+ * @retired_fd: from ring_retire(), a negative errno included
  *
- * The kernel's own count of open descriptions, asked by way of a file lease: no client can lie about it. Cost: three
- * system calls.
+ * The kernel's own count of references: maps, descriptors of every kind, those on their way through a socket. No
+ * client can lie about it. (Pages that somebody pinned otherwise, in a pipe or for a device, are not seen; those the
+ * kernel limits per user.) Cost: one system call.
  *
  * Return: true also when the kernel cannot tell.
  */
@@ -123,8 +132,8 @@ uint64_t ring_serial(const struct ring *r);
 /**
  * ring_slot_begin() - open a slot for writing
  *
- * Takes the slot whose frame is the oldest of those nobody holds, never the newest one. Its seq is odd from here on: a reader that was
- * still copying it notices. Exactly one of ring_publish() and ring_slot_abort() follows.
+ * Takes the slot whose frame is the oldest of those nobody holds, never the newest one. Its seq is odd from here on:
+ * a reader that was still copying it notices. Exactly one of ring_publish() and ring_slot_abort() follows.
  *
  * Return: slot_bytes writable bytes, page-aligned, the caller's until then. Holds old pixels.
  */
