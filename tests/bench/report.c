@@ -1,0 +1,226 @@
+/* report.c - see report.h */
+#include "report.h"
+
+#include <string.h>
+
+#include "verdict.h"
+#include "worker.h"
+
+/* Whether any round of @rounds has a figure. */
+static bool has_figures(const struct plan *p, const struct figures *rounds)
+{
+        return figures_of_rounds(rounds, p->options.n_rounds).n > 0;
+}
+
+/* Why a row has no figures, or what else is to be known about it; "" if nothing. */
+static void note_of(const struct plan *p, const struct row *row, char *text, size_t size)
+{
+        text[0] = '\0';
+        if (row->outcome == SCENE_SKIPPED)
+                snprintf(text, size, "skipped: %s", row->reason);
+        else if (row->outcome == SCENE_FAILED)
+                snprintf(text, size, "failed: %s", row->reason);
+        else if (!has_figures(p, row->handoff) && row->n_wanted > 0)
+                snprintf(text, size, "no client got a frame any more");
+        else if (row->n_bad > 0)
+                snprintf(text, size, "%llu torn", (unsigned long long)row->n_bad);
+}
+
+static double lost_percent(const struct row *row)
+{
+        if (row->n_wanted == 0 || row->n_got >= row->n_wanted)
+                return 0;
+        return 100.0 * (double)(row->n_wanted - row->n_got) / (double)row->n_wanted;
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+static void print_figures(FILE *f, const struct plan *p, const struct figures *rounds)
+{
+        struct figures all = figures_of_rounds(rounds, p->options.n_rounds);
+
+        if (all.n == 0)
+                fprintf(f, "%9s %9s %9s %10s %8s", "-", "-", "-", "-", "0");
+        else
+                fprintf(f, "%9.1f %9.1f %9.1f %10.1f %8llu", all.median, all.p95, all.p99, all.max,
+                        (unsigned long long)all.n);
+}
+
+static void print_handoff(FILE *f, const struct plan *p)
+{
+        const struct scene *last = NULL;
+
+        fprintf(f,
+                "\nHand-off: from publishing a frame to a client that is awake and holds it, "
+                "microseconds\n%-29s %-24s %9s %9s %9s %10s %8s %7s\n",
+                "scene", "way", "median", "p95", "p99", "max", "n", "lost");
+        for (unsigned i = 0; i < p->n_rows; i++) {
+                const struct row *row = &p->row[i];
+                char name[64] = "", note[320];
+
+                if (row->cost_only)
+                        continue;
+                if (!last || !scene_equal(last, &row->scene))
+                        scene_name(&row->scene, name, sizeof(name));
+                last = &row->scene;
+                note_of(p, row, note, sizeof(note));
+                fprintf(f, "%-29s %-24s ", name, ways[row->way].name);
+                if (!has_figures(p, row->handoff) && note[0] != '\0') {
+                        fprintf(f, "%s\n", note);
+                        continue;
+                }
+                print_figures(f, p, row->handoff);
+                fprintf(f, " %5.1f %%%s%s\n", lost_percent(row), note[0] != '\0' ? "  " : "", note);
+        }
+}
+
+static void print_cost(FILE *f, const struct plan *p)
+{
+        bool any = false;
+
+        for (unsigned way = 0; way < N_WAYS; way++) {
+                for (unsigned i = 0; i < p->n_rows; i++) {
+                        const struct row *row = &p->row[i];
+
+                        if (row->way != way || !ways[way].what || row->scene.height != 1080 ||
+                                row->scene.one_stopped || !has_figures(p, row->cost))
+                                continue;
+                        if (!any)
+                                fprintf(f,
+                                        "\nThe daemon's own CPU time for publishing and waking, "
+                                        "per "
+                                        "frame, microseconds\n%7s  %-44s %9s %9s %9s %10s %8s\n",
+                                        "clients", "waiting", "median", "p95", "p99", "max", "n");
+                        any = true;
+                        fprintf(f, "%7u  %-44s ", row->scene.n_clients, ways[way].what);
+                        print_figures(f, p, row->cost);
+                        fputc('\n', f);
+                }
+        }
+}
+
+static void print_ratios(FILE *f, const struct verdict *v, unsigned n)
+{
+        const struct row *peer = NULL;
+
+        for (unsigned i = 0; i < n; i++) {
+                char name[64];
+
+                if (!v[i].is_ratio)
+                        continue;
+                if (!peer)
+                        fprintf(f,
+                                "\nRatios: the peer's median by ours in the same round, median of "
+                                "the "
+                                "rounds; the target is %.0f\n",
+                                TARGET_RATIO);
+                scene_name(&v[i].peer->scene, name, sizeof(name));
+                fprintf(f, "%-29s %-24s %6.1f x %-18s %s\n", v[i].peer == peer ? "" : name,
+                        v[i].peer == peer ? "" : ways[v[i].peer->way].name, v[i].value,
+                        ways[v[i].ours->way].name, verdict_word(&v[i]));
+                peer = v[i].peer;
+        }
+}
+
+static void print_targets(FILE *f, const struct verdict *v, unsigned n)
+{
+        unsigned with_target = 0, held = 0;
+
+        fputs("\nTargets\n", f);
+        for (unsigned i = 0; i < n; i++) {
+                with_target += v[i].is_ratio && v[i].has_target;
+                held += v[i].is_ratio && v[i].has_target && v[i].holds;
+                if (!v[i].is_ratio)
+                        fprintf(f, "%-7s %s %.0f us: %.1f us\n", verdict_word(&v[i]), v[i].what,
+                                v[i].target, v[i].value);
+        }
+        if (with_target > 0)
+                fprintf(f, "%-7s every peer at least %.0f times slower: %u of %u ratios\n",
+                        held == with_target ? "holds" : "MISSED", TARGET_RATIO, held, with_target);
+        else
+                fputs("-       no peer was measured\n", f);
+}
+
+void report_tables(FILE *f, const struct plan *p)
+{
+        static struct verdict verdict[MAX_VERDICTS];
+        unsigned n = verdicts_of(p, verdict);
+
+        print_handoff(f, p);
+        print_cost(f, p);
+        print_ratios(f, verdict, n);
+        print_targets(f, verdict, n);
+}
+
+/* ---- CSV ------------------------------------------------------------------------------------- */
+
+static void csv_text(FILE *f, const char *text)
+{
+        fputc('"', f);
+        for (; *text != '\0'; text++) {
+                if (*text == '"')
+                        fputc('"', f);
+                fputc(*text, f);
+        }
+        fputc('"', f);
+}
+
+static void csv_row(FILE *f, const struct plan *p, const char *table, const struct row *row,
+        const struct figures *rounds, const char *note)
+{
+        struct figures all = figures_of_rounds(rounds, p->options.n_rounds);
+
+        fprintf(f, "%s,%u,%u,%u,%d,", table, row->scene.width, row->scene.height,
+                row->scene.n_clients, row->scene.one_stopped);
+        csv_text(f, ways[row->way].name);
+        if (all.n > 0)
+                fprintf(f, ",,%.3f,%.3f,%.3f,%.3f,%llu,", all.median, all.p95, all.p99, all.max,
+                        (unsigned long long)all.n);
+        else
+                fprintf(f, ",,,,,,0,");
+        if (rounds == row->handoff && row->n_wanted > 0)
+                fprintf(f, "%.2f", lost_percent(row));
+        fprintf(f, ",,,");
+        csv_text(f, note);
+        fputc('\n', f);
+}
+
+static void csv_verdict(FILE *f, const struct verdict *v)
+{
+        if (v->is_ratio) {
+                fprintf(f, "ratio,%u,%u,%u,%d,", v->ours->scene.width, v->ours->scene.height,
+                        v->ours->scene.n_clients, v->ours->scene.one_stopped);
+                csv_text(f, ways[v->ours->way].name);
+                fputc(',', f);
+                csv_text(f, ways[v->peer->way].name);
+                fprintf(f, ",,,,,,,%.3f,%s,\"\"\n", v->value, verdict_word(v));
+        } else {
+                fprintf(f, "target,,,,,,,%.3f,,,,,,,%s,", v->value, verdict_word(v));
+                csv_text(f, v->what);
+                fputc('\n', f);
+        }
+}
+
+void report_csv(FILE *f, const struct plan *p)
+{
+        static struct verdict verdict[MAX_VERDICTS];
+        unsigned n = verdicts_of(p, verdict);
+        char note[320];
+
+        fputs("table,width,height,clients,stopped,way,against,median_us,p95_us,p99_us,max_us,n,"
+              "lost_percent,ratio,verdict,note\n",
+                f);
+        for (unsigned i = 0; i < p->n_rows; i++) {
+                const struct row *row = &p->row[i];
+
+                if (row->cost_only)
+                        continue;
+                note_of(p, row, note, sizeof(note));
+                csv_row(f, p, "handoff", row, row->handoff, note);
+        }
+        for (unsigned i = 0; i < p->n_rows; i++)
+                if (ways[p->row[i].way].what)
+                        csv_row(f, p, "cost", &p->row[i], p->row[i].cost, "");
+        for (unsigned i = 0; i < n; i++)
+                csv_verdict(f, &verdict[i]);
+}
