@@ -25,7 +25,7 @@ void stream_deinit(struct stream *s)
 
 void stream_rebind(struct stream *s)
 {
-        s->mode.frame_id = 0;
+        damage_reset(&s->damage);
 }
 
 static int fit_staging(struct stream *s, uint64_t bytes)
@@ -123,16 +123,49 @@ static int copy_frame(const struct stream_view *view, const struct vgpup_sample 
         return 1;
 }
 
-/* The ring's damage is since the frame published before, so the producer's counts only when it is relative to that one. */
-static void describe_damage(
-        const struct stream *s, const struct vgpup_sample *sample, struct ring_frame *frame)
+static struct vgpup_change change_of(const struct vgpup_sample *sample)
 {
-        if (sample->damage_base == 0 || sample->damage_base != s->mode.frame_id)
-                return;
-        for (uint32_t i = 0; i < sample->n_damage; i++)
-                frame->damage[i] = (struct vgpu_ring_rect){ sample->damage[i].x,
-                        sample->damage[i].y, sample->damage[i].w, sample->damage[i].h };
-        frame->n_damage = sample->n_damage;
+        struct vgpup_change change = {
+                .desc = sample->desc,
+                .run_epoch = sample->run_epoch,
+                .n_damage = sample->n_damage,
+                .damage_base = sample->damage_base,
+        };
+
+        memcpy(change.damage, sample->damage, sizeof(change.damage));
+        return change;
+}
+
+static void describe_damage(
+        struct stream *s, const struct vgpup_sample *sample, struct ring_frame *frame)
+{
+        struct vgpup_change change = change_of(sample);
+        struct damage_list list;
+
+        damage_publish(&s->damage, &change, &list);
+        frame->n_damage = list.n;
+        memcpy(frame->damage, list.rect, list.n * sizeof(list.rect[0]));
+}
+
+/* A frame that is thrown away changed something all the same, and the next one may say only what changed since. */
+static void note_damage(struct stream *s, const struct vgpup_sample *sample)
+{
+        struct vgpup_change change = change_of(sample);
+
+        damage_note(&s->damage, &change);
+}
+
+/* What frames that we never looked at say of themselves, while the producer still holds them. Returns 1, or a read error. */
+static int note_missed(struct stream *s, const struct stream_view *view)
+{
+        struct vgpup_change change[VGPU_MAX_SLOTS];
+        uint32_t n;
+        int r;
+
+        r = vgpup_read_changes(view->region, view->mem, change, &n);
+        for (uint32_t i = 0; r == 1 && i < n; i++)
+                damage_note(&s->damage, &change[i]);
+        return r < 0 ? r : 1;
 }
 
 static void describe(
@@ -185,10 +218,24 @@ struct pass {
 };
 
 /* What was committed may be the last frame for a long time, so the next look is to find it again. Returns 0. */
-static int refuse(const struct stream_view *view)
+static int refuse(
+        struct stream *s, const struct stream_view *view, const struct vgpup_sample *sample)
 {
+        note_damage(s, sample);
         vgpup_sample_refuse(view->region);
         return 0;
+}
+
+/* Returns 0, or a read error. */
+static int skip(struct stream *s, const struct stream_view *view, const struct vgpup_sample *sample)
+{
+        int r;
+
+        count_skip(s, view->region);
+        r = vgpup_sample_vouch(view->region, view->mem);
+        if (r == 1)
+                note_damage(s, sample);
+        return r < 0 ? r : 0;
 }
 
 /* Copy and check into memory of ours. 1: every byte is this frame's. */
@@ -200,15 +247,15 @@ static int take(struct stream *s, const struct stream_view *view, struct pass *p
         if (r == 1)
                 r = vgpup_sample_commit(view->region, view->mem, &pass->sample);
         if (r == 0)
-                count_skip(s, view->region);
+                return skip(s, view, &pass->sample);
         if (r == 1 && uv_hrtime() - pass->start_ns > STREAM_LATE_NS) {
                 s->counters.late++;
-                r = refuse(view);
+                r = refuse(s, view, &pass->sample);
         }
         /* Last, for RAM may have been rewritten from outside the guest, and every check above be of what is there now. */
         if (r == 1 && !view->may_publish(view->ctx)) {
                 s->counters.overtaken++;
-                r = refuse(view);
+                r = refuse(s, view, &pass->sample);
         }
         return r;
 }
@@ -263,6 +310,8 @@ static int look_for_frame(struct stream *s, const struct stream_view *view, enum
 
         *ret_saw = PACER_SAW_NOTHING;
         r = vgpup_peek(view->region, view->mem, &frame_id);
+        if (r == 1 && damage_is_missing(&s->damage, frame_id))
+                r = note_missed(s, view);
         if (r == 1)
                 r = vgpup_sample_begin(view->region, view->mem, VGPU_SLOT_STRIDE, &pass.sample);
         if (r <= 0) {

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "damage.h"
 #include "outlet.h"
 #include "pacer.h"
 #include "vgpu_perception.h"
@@ -33,6 +34,7 @@ struct stream {
         struct stream_counters counters;
         uint64_t refused_bytes; /* size of the frames that no ring could be made for, 0: none */
 
+        struct damage damage;
         /* the newest published frame */
         vgpup_frame_desc mode; /* width 0: none yet */
         uint64_t fps_since_ns;

@@ -385,4 +385,35 @@ int vgpup_sample_commit(vgpup_region *r, vmie_mem *m, const struct vgpup_sample 
 /* The sample committed last was thrown away all the same: its frame is fresh again. Before the next begin. */
 void vgpup_sample_refuse(vgpup_region *r);
 
+/**
+ * vgpup_sample_vouch() - is what begin said of a frame true, although commit refused its bytes?
+ *
+ * After a commit that found the frame torn, and before any other call on the handle: the writer has taken the slot back, but its
+ * line and damage were whole when they were read. Rechecks everything but the frame's pages.
+ *
+ * Return: 1 (description and damage count, the bytes do not), 0, < 0.
+ */
+int vgpup_sample_vouch(vgpup_region *r, vmie_mem *m);
+
+/* What a frame says of itself. */
+struct vgpup_change {
+        vgpup_frame_desc desc;
+        uint32_t run_epoch;
+        uint32_t n_damage;    /* 0: whole frame; else each rectangle lies in the frame */
+        uint64_t damage_base; /* as in struct vgpup_sample: below frame_id */
+        vgpu_rect_t damage[VGPU_MAX_DAMAGE];
+};
+
+/**
+ * vgpup_read_changes() - what all frames that the producer's slots still hold say of themselves
+ * @out:   in the slots' order; a slot that is being written or breaks a rule is left out. Written on 1 only
+ * @ret_n: how many; written on 1 only
+ *
+ * For the damage of frames that were never sampled. Ends a sample that was begun. No pixel is read.
+ *
+ * Return: 1, 0 (translations moved, the block's page is in transition), < 0.
+ */
+int vgpup_read_changes(
+        vgpup_region *r, vmie_mem *m, struct vgpup_change out[VGPU_MAX_SLOTS], uint32_t *ret_n);
+
 #endif /* VGPU_PERCEPTION_H */

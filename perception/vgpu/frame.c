@@ -83,19 +83,24 @@ static uint32_t usable_damage(const struct slot_copy *copy)
         return n;
 }
 
+static vgpup_frame_desc line_desc(const vgpu_slot_t *line)
+{
+        return (vgpup_frame_desc){
+                .width = line->width,
+                .height = line->height,
+                .stride = line->stride,
+                .format = line->format,
+                .frame_id = line->frame_id,
+                .timestamp_ns = line->timestamp_ns,
+        };
+}
+
 static void fill_sample(vgpup_region *r, const struct slot_copy *copy, struct vgpup_sample *ret)
 {
         const vgpu_slot_t *line = &copy->line;
 
         *ret = (struct vgpup_sample){
-                .desc = {
-                        .width = line->width,
-                        .height = line->height,
-                        .stride = line->stride,
-                        .format = line->format,
-                        .frame_id = line->frame_id,
-                        .timestamp_ns = line->timestamp_ns,
-                },
+                .desc = line_desc(line),
                 .bytes = frame_bytes(r, line),
                 .slot = copy->slot,
                 .flags = line->flags,
@@ -203,6 +208,7 @@ int vgpup_sample_commit(vgpup_region *r, vmie_mem *m, const struct vgpup_sample 
                 return rc;
         if (seq != r->sample.seq) {
                 r->n_torn++;
+                r->sample.torn = true;
                 return region_skip(r, VGPUP_SKIP_BUSY);
         }
         rc = window_close(&r->window, m, &r->frame);
@@ -220,6 +226,70 @@ void vgpup_sample_refuse(vgpup_region *r)
 {
         if (r->last_frame_id == r->sample.frame_id)
                 r->last_frame_id = r->sample.frame_id_before;
+}
+
+int vgpup_sample_vouch(vgpup_region *r, vmie_mem *m)
+{
+        if (!r->sample.torn)
+                return 0;
+        r->sample.torn = false;
+        return window_close(&r->window, m, NULL);
+}
+
+static void fill_change(const struct slot_copy *copy, struct vgpup_change *ret)
+{
+        *ret = (struct vgpup_change){
+                .desc = line_desc(&copy->line),
+                .run_epoch = copy->line.run_epoch,
+                .n_damage = usable_damage(copy),
+        };
+        if (ret->n_damage > 0) {
+                ret->damage_base = copy->line.damage_base;
+                memcpy(ret->damage, copy->damage, ret->n_damage * sizeof(ret->damage[0]));
+        }
+}
+
+/* Slots that are being written or break a rule are left out. Return: 0, or a read error. */
+static int read_changes(
+        const vgpup_region *r, vmie_mem *m, struct vgpup_change *changes, uint32_t *ret_n)
+{
+        struct slot_copy copy;
+        uint32_t n = 0;
+
+        for (uint32_t slot = 0; slot < r->candidate.slot_count; slot++) {
+                int rc = read_slot(r, m, slot, &copy);
+
+                if (rc < 0)
+                        return rc;
+                if (rc == 1 && copy.line.frame_id != 0 && frame_bytes(r, &copy.line) != 0)
+                        fill_change(&copy, &changes[n++]);
+        }
+        *ret_n = n;
+        return 0;
+}
+
+int vgpup_read_changes(
+        vgpup_region *r, vmie_mem *m, struct vgpup_change out[VGPU_MAX_SLOTS], uint32_t *ret_n)
+{
+        struct vgpup_change changes[VGPU_MAX_SLOTS];
+        uint32_t n;
+        int rc;
+
+        r->skip = VGPUP_SKIP_NONE;
+        rc = region_open_window(r, m);
+        if (rc <= 0)
+                return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
+        rc = read_changes(r, m, changes, &n);
+        if (rc < 0)
+                return rc;
+        rc = window_close(&r->window, m, NULL);
+        if (rc == 0)
+                return region_skip(r, VGPUP_SKIP_REMAPPED);
+        if (rc == 1) {
+                memcpy(out, changes, n * sizeof(changes[0]));
+                *ret_n = n;
+        }
+        return rc;
 }
 
 static int copy_extents(vmie_mem *m, const struct vgpup_sample *s, uint8_t *dst)

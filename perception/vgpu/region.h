@@ -19,6 +19,7 @@ struct vgpup_region {
                 uint64_t frame_id;
                 uint64_t frame_id_before; /* last_frame_id before it was committed */
                 bool open;
+                bool torn; /* refused for its seq alone, in the window that is still the last one */
         } sample;
         uint64_t last_frame_id;
         uint64_t n_torn;
@@ -37,6 +38,7 @@ static inline int region_skip(vgpup_region *r, enum vgpup_skip why)
 static inline int region_open_window(vgpup_region *r, vmie_mem *m)
 {
         r->sample.open = false;
+        r->sample.torn = false;
         return window_open(&r->window, m);
 }
 

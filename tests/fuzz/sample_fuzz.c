@@ -54,6 +54,28 @@ static void sample(struct fuzz_guest *g, vmie_mem *m)
                 fuzz_require(buf[i] == MARKER, "a byte past the buffer");
 }
 
+static void read_changes(struct fuzz_guest *g, vmie_mem *m)
+{
+        struct vgpup_change changes[VGPU_MAX_SLOTS];
+        uint32_t n;
+
+        if (vgpup_read_changes(g->bound, m, changes, &n) != 1)
+                return;
+        fuzz_require(n <= VGPU_MAX_SLOTS, "more changes than slots");
+        for (uint32_t i = 0; i < n; i++) {
+                const struct vgpup_change *c = &changes[i];
+
+                fuzz_require(c->n_damage <= VGPU_MAX_DAMAGE, "more damage than there is room for");
+                fuzz_require(c->n_damage == 0 || c->damage_base < c->desc.frame_id,
+                        "damage since a later frame");
+                for (uint32_t k = 0; k < c->n_damage; k++)
+                        fuzz_require(
+                                (uint64_t)c->damage[k].x + c->damage[k].w <= c->desc.width &&
+                                        (uint64_t)c->damage[k].y + c->damage[k].h <= c->desc.height,
+                                "damage outside its frame");
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -78,6 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 vgpup_read_geometry(g->bound, m, &geometry);
         if (g->head.choice & 16)
                 take_apart(g, m);
+        if (g->head.choice & 32)
+                read_changes(g, m);
         sample(g, m);
         fuzz_guest_called(g, SAMPLE_READS);
         fuzz_guest_reset(g);

@@ -514,13 +514,15 @@ static void an_end_is_told_even_when_nothing_is_newer(void **state)
 }
 
 /* Cursor, geometry, status and peek: the value that leaves is either the region's own or does not leave. */
-enum small_read { READ_CURSOR, READ_GEOMETRY, READ_STATUS, READ_PEEK, N_SMALL_READS };
+enum small_read { READ_CURSOR, READ_GEOMETRY, READ_STATUS, READ_PEEK, READ_CHANGES, N_SMALL_READS };
 
 static int read_small(struct fixture *f, enum small_read what, uint64_t *ret_value)
 {
+        struct vgpup_change told[VGPU_MAX_SLOTS];
         vgpup_geometry g;
         vgpup_status st;
         vgpup_cursor c;
+        uint32_t n;
         int r = -1;
 
         switch (what) {
@@ -539,6 +541,10 @@ static int read_small(struct fixture *f, enum small_read what, uint64_t *ret_val
         case READ_PEEK:
                 r = vgpup_peek(f->region, f->m, ret_value);
                 break;
+        case READ_CHANGES:
+                r = vgpup_read_changes(f->region, f->m, told, &n);
+                *ret_value = r == 1 ? told[0].desc.timestamp_ns : 0;
+                break;
         case N_SMALL_READS:
                 break;
         }
@@ -555,7 +561,7 @@ static void block_is_reused(struct scene *s)
 static void small_values_are_as_well_guarded_as_frames(void **state)
 {
         static const struct change reused = { "block reused", block_is_reused, 0, 0 };
-        static const uint64_t own[] = { VGPU_CURSOR_ID_IBEAM, 96, 1000, 2 };
+        static const uint64_t own[] = { VGPU_CURSOR_ID_IBEAM, 96, 1000, 2, 2000 };
         uint64_t next_page, value;
         struct scene s;
 

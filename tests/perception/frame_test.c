@@ -324,6 +324,79 @@ static void a_peek_tells_of_newer_frames_only(void **state)
         fixture_close(&f);
 }
 
+/* The writer moved while the bytes were copied; what it had said of the frame was true all the same. */
+static void a_torn_frame_is_vouched_for_by_all_but_its_pages(void **state)
+{
+        struct vgpup_sample s;
+        struct fixture f;
+        uint64_t id;
+
+        (void)state;
+        fixture_open(&f);
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &s), 1);
+        assert_int_equal(vgpup_sample_vouch(f.region, f.m), 0); /* not refused yet */
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &s), 1);
+        f.r.block->slot[0].seq++;
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), 0);
+        assert_int_equal(vgpup_sample_vouch(f.region, f.m), 1);
+        assert_int_equal(vgpup_sample_vouch(f.region, f.m), 0); /* once */
+
+        f.r.block->slot[0].seq++;
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &s), 1);
+        f.r.block->slot[0].seq++;
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), 0);
+        vgpup_peek(f.region, f.m, &id);
+        assert_int_equal(vgpup_sample_vouch(f.region, f.m), 0); /* another window */
+
+        f.r.block->slot[0].seq++;
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &s), 1);
+        f.r.block->slot[0].seq++;
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), 0);
+        windows_exit(&f.w, &f.r.proc);
+        assert_int_equal(vgpup_sample_vouch(f.region, f.m), -ESTALE);
+        fixture_close(&f);
+}
+
+static void the_slots_tell_of_frames_that_were_not_sampled(void **state)
+{
+        struct vgpup_change c[VGPU_MAX_SLOTS];
+        struct fixture f;
+        uint32_t n = 99;
+
+        (void)state;
+        fixture_open(&f);
+        assert_int_equal(vgpup_read_changes(f.region, f.m, c, &n), 1);
+        assert_int_equal(n, 1); /* nothing was ever in the other slot */
+        assert_int_equal(c[0].desc.frame_id, 1);
+        assert_int_equal(c[0].n_damage, 0);
+
+        region_publish(&f.r, 32, 16, 128);
+        f.r.block->slot[1].damage_count = 1;
+        f.r.block->slot[1].damage_base = 1;
+        f.r.block->damage[1][0] = (vgpu_rect_t){ 3, 4, 5, 6 };
+        assert_int_equal(vgpup_read_changes(f.region, f.m, c, &n), 1);
+        assert_int_equal(n, 2);
+        assert_int_equal(c[1].desc.frame_id, 2);
+        assert_int_equal(c[1].run_epoch, 1);
+        assert_int_equal(c[1].damage_base, 1);
+        assert_int_equal(c[1].n_damage, 1);
+        assert_int_equal(c[1].damage[0].h, 6);
+
+        f.r.block->damage[1][0].w = 30; /* over the edge */
+        f.r.block->slot[0].seq++;       /* being written */
+        assert_int_equal(vgpup_read_changes(f.region, f.m, c, &n), 1);
+        assert_int_equal(n, 1);
+        assert_int_equal(c[0].desc.frame_id, 2);
+        assert_int_equal(c[0].n_damage, 0);
+        assert_int_equal(c[0].damage_base, 0);
+
+        n = 99;
+        windows_exit(&f.w, &f.r.proc);
+        assert_int_equal(vgpup_read_changes(f.region, f.m, c, &n), -ESTALE);
+        assert_int_equal(n, 99);
+        fixture_close(&f);
+}
+
 static void an_unmapped_slot_is_a_read_error(void **state)
 {
         struct fixture f;
@@ -372,6 +445,8 @@ int main(void)
                 cmocka_unit_test(a_sample_taken_apart_counts_when_committed),
                 cmocka_unit_test(a_sample_cannot_be_committed_twice_or_instead_of_another),
                 cmocka_unit_test(another_look_ends_a_sample),
+                cmocka_unit_test(a_torn_frame_is_vouched_for_by_all_but_its_pages),
+                cmocka_unit_test(the_slots_tell_of_frames_that_were_not_sampled),
                 cmocka_unit_test(a_peek_tells_of_newer_frames_only),
                 cmocka_unit_test(an_unmapped_slot_is_a_read_error),
                 cmocka_unit_test(every_failed_read_of_a_frame_is_reported),

@@ -97,6 +97,18 @@ static int run_sample(struct fixture *f, struct outcome *out)
         return r;
 }
 
+static int run_changes(struct fixture *f, struct outcome *out)
+{
+        uint32_t n = 0;
+        int r = vgpup_read_changes(f->region, f->m, out->changes, &n);
+
+        for (uint32_t i = 0; i < n; i++)
+                assert_true(out->changes[i].n_damage == 0 ||
+                            out->changes[i].damage_base < out->changes[i].desc.frame_id);
+        out->n = n;
+        return r;
+}
+
 static int run_cursor(struct fixture *f, struct outcome *out)
 {
         return vgpup_read_cursor(f->region, f->m, &out->cursor);
@@ -133,6 +145,7 @@ const struct call hostile_calls[] = {
         { "bind", run_bind, 0, SHORT_READS, true },
         { "peek", run_peek, 1, SHORT_READS, true },
         { "sample", run_sample, 1, SHORT_READS, true },
+        { "changes", run_changes, 1, SHORT_READS, false }, /* a slot that moved is left out */
         { "cursor", run_cursor, 1, SHORT_READS, true },
         { "geometry", run_geometry, 1, SHORT_READS, true },
         { "status", run_status, 0, SHORT_READS, true },

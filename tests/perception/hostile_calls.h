@@ -20,12 +20,13 @@ struct outcome {
                 struct vgpup_candidate candidates[CALL_MAX_CANDIDATES];
                 uint64_t frame_id;
                 vgpup_frame_info info;
+                struct vgpup_change changes[VGPU_MAX_SLOTS];
                 vgpup_cursor cursor;
                 vgpup_geometry geometry;
                 vgpup_status status;
                 vgpu_control_t control;
         };
-        uint64_t n; /* of processes, of candidates */
+        uint64_t n; /* of processes, of candidates, of changes */
         uint8_t bytes[TEST_STRIDE_BYTES];
 };
 

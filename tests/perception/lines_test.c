@@ -282,9 +282,18 @@ static int do_peek(struct fixture *f)
         return vgpup_peek(f->region, f->m, &id);
 }
 
+static int do_changes(struct fixture *f)
+{
+        struct vgpup_change changes[VGPU_MAX_SLOTS];
+        uint32_t n;
+
+        return vgpup_read_changes(f->region, f->m, changes, &n);
+}
+
 static void every_failed_read_of_a_line_is_reported(void **state)
 {
-        static const read_fn reads[] = { do_cursor, do_geometry, do_status, do_confirm, do_peek };
+        static const read_fn reads[] = { do_cursor, do_geometry, do_status, do_confirm, do_peek,
+                do_changes };
         struct fixture f;
 
         (void)state;

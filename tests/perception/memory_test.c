@@ -127,9 +127,11 @@ static void a_bound_region_is_read_without_allocating(void **state)
         struct guest_windows w;
         vgpup_region *region;
         struct guest_region r;
+        struct vgpup_change changes[VGPU_MAX_SLOTS];
         vmie_win32 *v;
         vmie_mem *m;
         uint64_t id;
+        uint32_t n;
 
         (void)state;
         standard_guest(&w, &r);
@@ -140,6 +142,7 @@ static void a_bound_region_is_read_without_allocating(void **state)
         assert_non_null(region);
         fail_nth(0);
         assert_int_equal(vgpup_peek(region, m, &id), 1);
+        assert_int_equal(vgpup_read_changes(region, m, changes, &n), 1);
         assert_int_equal(vgpup_sample_frame(region, m, bytes, sizeof(bytes), &info), 1);
         assert_int_equal(vgpup_read_cursor(region, m, &cursor), 1);
         assert_int_equal(vgpup_read_geometry(region, m, &geometry), 1);
