@@ -1,5 +1,5 @@
 /*
- * ring_test.c - the publisher: slots, order, seals
+ * ring_test.c - the publisher: slots, order, seals, leases, what is left of a ring
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,6 +27,7 @@ static const struct ring_config config = {
         .slot_bytes = RELAY_BYTES,
         .generation = 1,
         .tick_period_ms = RELAY_TICK_MS,
+        .lease_ns = 1000000000,
 };
 
 static struct ring *make(void)
@@ -270,6 +272,200 @@ static void damage_is_whole_when_it_would_mislead(void **state)
         }
 }
 
+static const struct vgpu_ring_change *change_of(const struct vgpu_ring_header *h, uint64_t serial)
+{
+        return (const void *)((const uint8_t *)h + h->identity.history_offset +
+                              serial % h->identity.history_count * h->identity.history_bytes);
+}
+
+static void the_history_lies_between_descriptors_and_slots(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_identity *id = ring_identity(r);
+
+        (void)state;
+        assert_true(id->features & VGPU_RING_FEATURE_HISTORY);
+        assert_int_equal(id->history_count, VGPU_RING_HISTORY);
+        assert_int_equal(id->history_offset % 64, 0);
+        assert_true(id->history_offset >= id->desc_offset + id->slot_count * id->desc_bytes);
+        assert_true(id->history_offset + id->history_count * id->history_bytes <= id->slot_offset);
+        ring_free(r);
+}
+
+static void past_damage_outlives_its_slot(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(1);
+        const uint64_t n = VGPU_RING_HISTORY + 5;
+
+        (void)state;
+        for (uint64_t serial = 1; serial <= n; serial++) {
+                frame.n_damage = (uint32_t)(serial % (VGPU_RING_MAX_DAMAGE + 1));
+                for (uint32_t i = 0; i < frame.n_damage; i++)
+                        frame.damage[i] = (struct vgpu_ring_rect){ i, (uint32_t)serial % 8, 1, 2 };
+                publish(r, &frame);
+        }
+        for (uint64_t serial = n - VGPU_RING_HISTORY + 1; serial <= n; serial++) {
+                const struct vgpu_ring_change *c = change_of(h, serial);
+
+                assert_int_equal(c->seq & 1, 0);
+                assert_int_equal(c->serial, serial);
+                assert_int_equal(c->n_damage, serial % (VGPU_RING_MAX_DAMAGE + 1));
+                for (uint32_t i = 0; i < c->n_damage; i++) {
+                        const struct vgpu_ring_rect rect = { i, (uint32_t)serial % 8, 1, 2 };
+
+                        assert_memory_equal(&c->damage[i], &rect, sizeof(rect));
+                }
+        }
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void the_first_change_of_a_ring_is_the_whole_frame(void **state)
+{
+        struct ring *old = make(), *r = NULL;
+        struct ring_config next = config;
+        struct ring_frame frame = relay_frame(1);
+        const struct vgpu_ring_header *h;
+
+        (void)state;
+        publish(old, &frame);
+        next.generation = 2;
+        next.replaces = old;
+        assert_int_equal(ring_new(&next, &r), 0);
+        h = map_readonly(r);
+        frame.n_damage = 1;
+        frame.damage[0] = (struct vgpu_ring_rect){ 0, 0, 1, 1 };
+        publish(r, &frame);
+        assert_int_equal(change_of(h, 2)->serial, 2);
+        assert_int_equal(change_of(h, 2)->n_damage, 0);
+        unmap(r, h);
+        ring_free(old);
+        ring_free(r);
+}
+
+static void an_aborted_frame_leaves_no_change(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(1);
+
+        (void)state;
+        publish(r, &frame);
+        ring_slot_begin(r);
+        ring_slot_abort(r, 0);
+        assert_int_equal(change_of(h, 2)->serial, 0);
+        publish(r, &frame);
+        assert_int_equal(change_of(h, 2)->serial, 2);
+        unmap(r, h);
+        ring_free(r);
+}
+
+/* Publish, then look at one client's page. */
+static void publish_and_look(
+        struct ring *r, struct ring_holder *holder, const uint64_t *holds, uint64_t now_ns)
+{
+        struct ring_frame frame = relay_frame(1);
+
+        publish(r, &frame);
+        ring_look_begin(r, now_ns);
+        ring_look_at(r, holder, holds, VGPU_PAGE_HOLDS);
+        ring_look_end(r);
+}
+
+static void a_held_frame_stays_until_it_is_let_go(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        uint64_t holds[VGPU_PAGE_HOLDS] = { 0 };
+        struct ring_holder holder = { 0 };
+        const struct vgpu_ring_desc *d;
+        uint32_t seq;
+
+        (void)state;
+        assert_true(h->identity.features & VGPU_RING_FEATURE_LEASE);
+        publish_and_look(r, &holder, holds, 1);
+        holds[3] = h->publish;
+        d = desc_of(h, VGPU_RING_WORD_SLOT(h->publish));
+        seq = d->seq;
+        for (int i = 0; i < 10; i++) {
+                publish_and_look(r, &holder, holds, 2);
+                assert_int_equal(ring_n_held(r), 1);
+        }
+        assert_int_equal(d->seq, seq);
+        assert_int_equal(d->serial, 1);
+
+        holds[3] = 0;
+        publish_and_look(r, &holder, holds, 2);
+        assert_int_equal(ring_n_held(r), 0);
+        publish_and_look(r, &holder, holds, 2);
+        assert_int_not_equal(d->seq, seq);
+        assert_int_equal(ring_n_lost(r), 0);
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void a_lease_ends_with_its_time_and_is_counted(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        uint64_t holds[VGPU_PAGE_HOLDS] = { 0 };
+        struct ring_holder holder = { 0 };
+
+        (void)state;
+        publish_and_look(r, &holder, holds, 0);
+        holds[0] = h->publish;
+        publish_and_look(r, &holder, holds, 5);
+        publish_and_look(r, &holder, holds, 5 + config.lease_ns - 1);
+        assert_int_equal(ring_n_held(r), 1);
+        publish_and_look(r, &holder, holds, 5 + config.lease_ns);
+        assert_int_equal(ring_n_held(r), 0);
+        assert_int_equal(ring_n_lost(r), 1);
+        assert_int_equal(holder.lost, 1);
+        unmap(r, h);
+        ring_free(r);
+}
+
+static void what_stood_in_another_generation_counts_for_nothing(void **state)
+{
+        struct ring *old = make(), *r = NULL;
+        struct ring_config next = config;
+        const struct vgpu_ring_header *h = map_readonly(old);
+        uint64_t holds[VGPU_PAGE_HOLDS] = { 0 };
+        struct ring_holder holder = { .lost = 7 };
+
+        (void)state;
+        publish_and_look(old, &holder, holds, 1);
+        holds[0] = h->publish;
+        publish_and_look(old, &holder, holds, 1);
+        assert_int_not_equal(holder.standing, 0);
+
+        next.generation = 2;
+        next.replaces = old;
+        assert_int_equal(ring_new(&next, &r), 0);
+        publish_and_look(r, &holder, holds, 2);
+        assert_int_equal(holder.generation, 2);
+        assert_int_equal(holder.standing, 0);
+        assert_int_equal(ring_n_held(r), 0);
+        assert_int_equal(holder.lost, 7);
+        unmap(old, h);
+        ring_free(old);
+        ring_free(r);
+}
+
+static void without_a_lease_time_no_lease_is_promised(void **state)
+{
+        struct ring_config none = config;
+        struct ring *r = NULL;
+
+        (void)state;
+        none.lease_ns = 0;
+        assert_int_equal(ring_new(&none, &r), 0);
+        assert_false(ring_identity(r)->features & VGPU_RING_FEATURE_LEASE);
+        ring_free(r);
+}
+
 static void a_record_that_says_nothing_new_wakes_nobody(void **state)
 {
         struct ring *r = make();
@@ -446,6 +642,164 @@ static void another_user_cannot_either(void **state)
         ring_free(r);
 }
 
+static void a_retired_ring_that_nobody_has_is_free(void **state)
+{
+        int fd = ring_retire(make());
+
+        (void)state;
+        assert_true(fd >= 0);
+        assert_false(ring_in_use(fd));
+        assert_false(ring_in_use(fd));
+        assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+        close(fd);
+        assert_true(ring_in_use(-EMFILE));
+}
+
+/* Each takes something of a ring from its descriptor and returns what gives it back. */
+struct hold {
+        int fd;
+        void *map;
+        int pair[2];
+};
+
+static void hold_descriptor(struct hold *h, int fd)
+{
+        h->fd = dup(fd);
+        assert_true(h->fd >= 0);
+}
+
+static void hold_map(struct hold *h, int fd)
+{
+        h->map = mmap(NULL, VGPU_RING_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+        assert_ptr_not_equal(h->map, MAP_FAILED);
+}
+
+static void reopen(struct hold *h, int fd, int flags)
+{
+        char path[32];
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        h->fd = open(path, flags | O_CLOEXEC);
+        assert_true(h->fd >= 0);
+}
+
+static void hold_reopened(struct hold *h, int fd)
+{
+        reopen(h, fd, O_RDONLY);
+}
+
+/* From it the ring can be opened again, though the descriptor itself can neither read nor map. */
+static void hold_path(struct hold *h, int fd)
+{
+        reopen(h, fd, O_PATH);
+}
+
+/* In a message that nobody has received. */
+static void hold_in_flight(struct hold *h, int fd)
+{
+        union {
+                struct cmsghdr align;
+                char buf[CMSG_SPACE(sizeof(int))];
+        } control = { 0 };
+        char byte = 'x';
+        struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+        struct msghdr msg = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.buf,
+                .msg_controllen = sizeof(control.buf),
+        };
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, h->pair), 0);
+        control.align.cmsg_level = SOL_SOCKET;
+        control.align.cmsg_type = SCM_RIGHTS;
+        control.align.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+        assert_int_equal(sendmsg(h->pair[0], &msg, 0), 1);
+}
+
+static void let_go(struct hold *h)
+{
+        if (h->fd >= 0)
+                close(h->fd);
+        if (h->map)
+                munmap(h->map, VGPU_RING_PAGE);
+        if (h->pair[0] >= 0) {
+                close(h->pair[0]);
+                close(h->pair[1]);
+        }
+}
+
+static void a_retired_ring_is_in_use_as_long_as_anything_refers_to_it(void **state)
+{
+        void (*const kinds[])(struct hold *, int) = { hold_descriptor, hold_map, hold_reopened,
+                hold_path, hold_in_flight };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+                struct hold h = { .fd = -1, .pair = { -1, -1 } };
+                struct ring *r = make();
+                int fd;
+
+                kinds[i](&h, ring_fd(r));
+                fd = ring_retire(r);
+                assert_true(fd >= 0);
+                assert_true(ring_in_use(fd));
+                let_go(&h);
+                assert_false(ring_in_use(fd));
+                close(fd);
+        }
+}
+
+static void another_process_keeps_it_in_use_and_its_end_frees_it(void **state)
+{
+        struct ring *r = make();
+        int input[2], fd;
+        pid_t pid;
+
+        (void)state;
+        assert_int_equal(pipe2(input, O_CLOEXEC), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                char byte;
+
+                close(input[1]);
+                _exit(read(input[0], &byte, 1) == 0 ? 0 : 1);
+        }
+        fd = ring_retire(r);
+        assert_true(ring_in_use(fd));
+        close(input[1]);
+        close(input[0]);
+        assert_int_equal(process_wait(pid), 0);
+        assert_false(ring_in_use(fd));
+        close(fd);
+}
+
+static void an_owner_without_privileges_can_tell(void **state)
+{
+        pid_t pid = fork();
+
+        (void)state;
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                struct hold h = { .fd = -1, .pair = { -1, -1 } };
+                struct ring *r;
+                int fd, got;
+
+                if (geteuid() == 0 && !become_nobody())
+                        _exit(2);
+                if (ring_new(&config, &r) < 0)
+                        _exit(3);
+                hold_map(&h, ring_fd(r));
+                fd = ring_retire(r);
+                got = ring_in_use(fd) ? 0 : 4;
+                let_go(&h);
+                _exit(got ? got : ring_in_use(fd) ? 5 : 0);
+        }
+        assert_int_equal(process_wait(pid), 0);
+}
+
 static void a_waiter_in_another_process_is_woken(void **state)
 {
         struct ring *r = make();
@@ -470,8 +824,10 @@ static void nothing_is_left_behind(void **state)
         int before = count_fds();
 
         (void)state;
-        for (int i = 0; i < 50; i++)
+        for (int i = 0; i < 50; i++) {
                 ring_free(make());
+                close(ring_retire(make()));
+        }
         ring_free(NULL);
         assert_int_equal(count_fds(), before);
 }
@@ -486,11 +842,23 @@ int main(void)
                 cmocka_unit_test(an_aborted_slot_is_zeroed_and_never_published),
                 cmocka_unit_test(a_published_frame_says_all_it_was_given),
                 cmocka_unit_test(damage_is_whole_when_it_would_mislead),
+                cmocka_unit_test(the_history_lies_between_descriptors_and_slots),
+                cmocka_unit_test(past_damage_outlives_its_slot),
+                cmocka_unit_test(the_first_change_of_a_ring_is_the_whole_frame),
+                cmocka_unit_test(an_aborted_frame_leaves_no_change),
+                cmocka_unit_test(a_held_frame_stays_until_it_is_let_go),
+                cmocka_unit_test(a_lease_ends_with_its_time_and_is_counted),
+                cmocka_unit_test(what_stood_in_another_generation_counts_for_nothing),
+                cmocka_unit_test(without_a_lease_time_no_lease_is_promised),
                 cmocka_unit_test(a_record_that_says_nothing_new_wakes_nobody),
                 cmocka_unit_test(a_value_of_zeros_counts_the_first_time),
                 cmocka_unit_test(a_ring_that_replaces_another_goes_on_where_it_was),
                 cmocka_unit_test(no_holder_of_the_descriptor_can_write_or_resize),
                 cmocka_unit_test(another_user_cannot_either),
+                cmocka_unit_test(a_retired_ring_that_nobody_has_is_free),
+                cmocka_unit_test(a_retired_ring_is_in_use_as_long_as_anything_refers_to_it),
+                cmocka_unit_test(another_process_keeps_it_in_use_and_its_end_frees_it),
+                cmocka_unit_test(an_owner_without_privileges_can_tell),
                 cmocka_unit_test(a_waiter_in_another_process_is_woken),
                 cmocka_unit_test(nothing_is_left_behind),
         };
