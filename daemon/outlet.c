@@ -182,6 +182,7 @@ int outlet_init(struct outlet *o, uv_loop_t *loop, const struct vgpu_config *con
                 .mode = config->ring.mode,
                 .group = config->ring.group.name[0] ? config->ring.group.gid : SERVER_GROUP_NONE,
                 .max_clients = config->ring.max_clients,
+                .wake_batch = SERVER_BATCH_AUTO,
                 .query = query,
                 .query_ctx = query_ctx,
         };
@@ -212,7 +213,7 @@ void outlet_close(struct outlet *o)
         struct peer *peer, *next;
 
         ring_close(o->ring, uv_hrtime());
-        server_wake(o->server);
+        server_wake(o->server, 0);
         server_goodbye_all(
                 o->server, VGPU_GOODBYE_STOPPING, "The daemon is stopping; connect again later");
         for (peer = server_next_peer(o->server, NULL); peer; peer = next) {
@@ -229,10 +230,10 @@ void outlet_deinit(struct outlet *o)
         o->ring = ring_free(o->ring);
 }
 
-static void told(struct outlet *o, bool changed)
+static void told(struct outlet *o, bool changed, uint32_t changes)
 {
         if (changed)
-                server_wake(o->server);
+                server_wake(o->server, changes);
 }
 
 void outlet_set_liveness(struct outlet *o, enum vgpu_ring_state state, uint64_t epoch,
@@ -249,22 +250,22 @@ void outlet_set_liveness(struct outlet *o, enum vgpu_ring_state state, uint64_t 
         if (state != o->liveness.state || !next.since_ns)
                 next.since_ns = uv_hrtime();
         o->liveness = next;
-        told(o, ring_set_liveness(o->ring, &next));
+        told(o, ring_set_liveness(o->ring, &next), VGPU_CHANGE_STATE);
 }
 
 void outlet_set_cursor(struct outlet *o, const struct vgpu_ring_cursor *cursor)
 {
-        told(o, ring_set_cursor(o->ring, cursor));
+        told(o, ring_set_cursor(o->ring, cursor), VGPU_CHANGE_CURSOR);
 }
 
 void outlet_set_geometry(struct outlet *o, const struct vgpu_ring_geometry *geometry)
 {
-        told(o, ring_set_geometry(o->ring, geometry));
+        told(o, ring_set_geometry(o->ring, geometry), VGPU_CHANGE_GEOMETRY);
 }
 
 void outlet_set_status(struct outlet *o, const struct vgpu_ring_status *status)
 {
-        told(o, ring_set_status(o->ring, status));
+        told(o, ring_set_status(o->ring, status), VGPU_CHANGE_STATUS);
 }
 
 int outlet_fit(struct outlet *o, uint64_t bytes)
@@ -281,7 +282,7 @@ int outlet_fit(struct outlet *o, uint64_t bytes)
         o->ring = ring;
         server_set_ring(o->server, ring);
         ring_supersede(old, o->generation);
-        server_wake(o->server);
+        server_wake(o->server, 0);
         ring_free(old);
         return 0;
 }
@@ -299,7 +300,7 @@ void outlet_abort(struct outlet *o, size_t touched)
 void outlet_publish(struct outlet *o, const struct ring_frame *frame)
 {
         ring_publish(o->ring, frame);
-        server_wake(o->server);
+        server_published(o->server, uv_hrtime());
 }
 
 uint32_t outlet_n_clients(const struct outlet *o)

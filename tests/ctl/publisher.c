@@ -126,7 +126,7 @@ void publisher_set_state(struct publisher *p, enum vgpu_ring_state state, uint64
 
         ring_set_liveness(p->ring, &liveness);
         if (p->server)
-                server_wake(p->server);
+                server_wake(p->server, VGPU_CHANGE_STATE);
 }
 
 uint32_t publisher_fourcc(const char *text)
@@ -156,5 +156,5 @@ void publisher_publish(struct publisher *p, const struct ring_frame *frame, cons
 {
         memcpy(ring_slot_begin(p->ring), pixels, (size_t)frame->height * frame->stride);
         ring_publish(p->ring, frame);
-        server_wake(p->server);
+        server_published(p->server, now_ns());
 }

@@ -125,7 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 r = peer_dispatch(peer, 1);
                 hear(fd);
         }
-        server_wake(server);
+        server_published(server, 1);
+        server_wake(server, 0);
         hear(fd);
         peer_free(peer);
         close(fd);

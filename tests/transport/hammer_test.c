@@ -33,7 +33,7 @@ static void burst(struct relay *r, uint32_t n)
         *(uint64_t *)(slot + FRAME_BYTES - 8) = serial;
         frame.height = FRAME_BYTES / RELAY_STRIDE;
         ring_publish(r->ring, &frame);
-        server_wake(r->server);
+        server_published(r->server, test_now_ns());
         /* the pace of a producer, nothing is waited for: sometimes long enough for a copy, mostly not */
         if (n % 7 == 6)
                 usleep(n % 28 == 27 ? 30000 : 500);

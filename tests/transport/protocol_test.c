@@ -130,9 +130,14 @@ static void unknown_required(struct packet *p)
         header(p)->flags = VGPU_MSG_REQUIRED;
 }
 
-static void intent(struct packet *p)
+static void half_an_intent(struct packet *p)
 {
         put(p, VGPU_MSG_INTENT, sizeof(struct vgpu_msg_header) + 16);
+}
+
+static void half_a_drop(struct packet *p)
+{
+        put(p, VGPU_MSG_DROP, sizeof(struct vgpu_msg_header));
 }
 
 static void second_hello(struct packet *p)
@@ -188,7 +193,8 @@ static const struct {
         { "body_missing", body_missing, VGPU_GOODBYE_MALFORMED },
         { "oversize", oversize, VGPU_GOODBYE_MALFORMED },
         { "unknown_required", unknown_required, VGPU_GOODBYE_UNSUPPORTED },
-        { "intent", intent, VGPU_GOODBYE_UNSUPPORTED },
+        { "half_an_intent", half_an_intent, VGPU_GOODBYE_MALFORMED },
+        { "half_a_drop", half_a_drop, VGPU_GOODBYE_MALFORMED },
         { "second_hello", second_hello, VGPU_GOODBYE_MALFORMED },
         { "release_of_the_future", release_of_the_future, VGPU_GOODBYE_MALFORMED },
         { "descriptor_attached", descriptor_attached, VGPU_GOODBYE_MALFORMED },
@@ -228,7 +234,7 @@ static void after_hello_each_case_ends_as_it_should(void **state)
                 assert_int_equal(transmit(fd, &p), 0);
                 relay_turn(&r);
                 assert_int_equal(hear(fd, &p), VGPU_MSG_WELCOME);
-                assert_int_equal(p.fd, 2);
+                assert_int_equal(p.fd, 3);
                 if (cases[i].expect != VGPU_GOODBYE_NONE)
                         expect_goodbye(fd, cases[i].expect);
                 else
@@ -343,21 +349,26 @@ static void only_what_is_wanted_and_known_is_granted(void **state)
         } wants[] = {
                 { 0, 0, 0 },
                 { VGPU_WANT_RING, VGPU_WANT_RING, 1 },
-                { VGPU_WANT_WAKE, VGPU_WANT_WAKE, 1 },
-                { UINT32_MAX, VGPU_WANT_RING | VGPU_WANT_WAKE, 2 },
+                { VGPU_WANT_WAKE, VGPU_WANT_WAKE, 2 },
+                { VGPU_WANT_LEASE, VGPU_WANT_LEASE, 1 },
+                { UINT32_MAX, VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE, 3 },
         };
         struct relay r;
 
         (void)state;
         relay_start(&r);
         for (size_t i = 0; i < sizeof(wants) / sizeof(wants[0]); i++) {
+                const struct vgpu_msg_welcome *said;
                 struct packet p;
                 int fd = dial(&r);
 
                 say_hello(fd, wants[i].wants);
                 relay_turn(&r);
                 assert_int_equal(hear(fd, &p), VGPU_MSG_WELCOME);
-                assert_int_equal(((struct vgpu_msg_welcome *)p.bytes)->granted, wants[i].granted);
+                said = (const void *)p.bytes;
+                assert_int_equal(said->granted, wants[i].granted);
+                assert_int_equal(
+                        said->lease_ns, said->granted & VGPU_WANT_LEASE ? RELAY_LEASE_NS : 0);
                 assert_int_equal(p.fd, wants[i].n_fds);
                 close(fd);
                 relay_turn(&r);

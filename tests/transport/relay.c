@@ -53,6 +53,7 @@ static struct ring *ring_make(uint64_t generation, uint64_t slot_bytes, const st
                 .slot_bytes = slot_bytes,
                 .generation = generation,
                 .tick_period_ms = RELAY_TICK_MS,
+                .lease_ns = RELAY_LEASE_NS,
                 .replaces = replaces,
         };
         struct ring *ring;
@@ -70,6 +71,8 @@ static void relay_open(struct relay *r, const struct server_config *config)
         full.path = r->path;
         full.listen_fd = -1;
         full.query = answer;
+        if (full.lease_ns == 0)
+                full.lease_ns = RELAY_LEASE_NS;
         if (full.mode == 0)
                 full.mode = 0666;
         MUST(server_new(&full, &r->server, NULL) == 0);
@@ -132,6 +135,8 @@ void relay_turn(struct relay *r)
                 if (peer_dispatch(p, r->now_ns) < 0)
                         drop(r, p);
         }
+        while ((p = server_reap(r->server)))
+                drop(r, p);
         while ((p = server_expire(r->server, r->now_ns)))
                 drop(r, p);
 }
@@ -188,7 +193,7 @@ uint64_t relay_publish_frame(struct relay *r, struct ring_frame *frame)
         for (size_t i = 0; i < (size_t)frame->stride * frame->height / 8; i++)
                 pixels[i] = serial;
         MUST(ring_publish(r->ring, frame) == serial);
-        server_wake(r->server);
+        server_published(r->server, test_now_ns());
         return serial;
 }
 

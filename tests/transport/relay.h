@@ -15,12 +15,13 @@
 #include "server.h"
 #include "vgpu_client.h"
 
-#define RELAY_WIDTH   64u
-#define RELAY_HEIGHT  32u
-#define RELAY_STRIDE  (RELAY_WIDTH * 4)
-#define RELAY_BYTES   (RELAY_STRIDE * RELAY_HEIGHT)
-#define RELAY_TICK_MS 20u
-#define RELAY_FOURCC  0x34325258u /* XR24 */
+#define RELAY_WIDTH    64u
+#define RELAY_HEIGHT   32u
+#define RELAY_STRIDE   (RELAY_WIDTH * 4)
+#define RELAY_BYTES    (RELAY_STRIDE * RELAY_HEIGHT)
+#define RELAY_TICK_MS  20u
+#define RELAY_LEASE_NS UINT64_C(200000000)
+#define RELAY_FOURCC   0x34325258u /* XR24 */
 
 struct relay {
         char dir[32];

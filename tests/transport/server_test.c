@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "message.h"
-#include "relay.h"
+#include "caller.h"
 
 static struct server_config config_at(const char *path)
 {
@@ -30,42 +28,6 @@ static struct server_config config_at(const char *path)
                 .mode = 0660,
                 .group = SERVER_GROUP_NONE,
                 .max_clients = 4 };
-}
-
-static int dial(const char *path)
-{
-        struct sockaddr_un addr = { .sun_family = AF_UNIX };
-        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-        strcpy(addr.sun_path, path);
-        if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-                close(fd);
-                return -errno;
-        }
-        return fd;
-}
-
-static int dial_and_greet(const char *path, uint32_t wants)
-{
-        struct vgpu_msg_hello hello = {
-                .header = message_header(VGPU_MSG_HELLO, sizeof(hello)),
-                .wants = wants,
-        };
-        int fd = dial(path);
-
-        assert_true(fd >= 0);
-        assert_int_equal(message_send(fd, &hello, sizeof(hello), NULL, 0, NULL, 0), 0);
-        return fd;
-}
-
-/* Read one message, keeping its descriptors. Return: type, or 0. */
-static uint32_t hear(int fd, void *buf, size_t cap, int *fds, size_t *n_fds)
-{
-        ssize_t n = message_recv(fd, buf, cap, fds, n_fds);
-
-        if (n == -ECONNRESET)
-                n = message_recv(fd, buf, cap, fds, n_fds);
-        return n <= 0 ? 0 : ((struct vgpu_msg_header *)buf)->type;
 }
 
 static int fails(const struct server_config *config, enum server_reason expect)
@@ -352,58 +314,6 @@ static void who_does_not_read_is_sent_the_newest_ring_later(void **state)
         relay_remove(&r);
 }
 
-static void a_full_wake_pipe_blocks_nobody(void **state)
-{
-        _Alignas(uint64_t) uint8_t buf[4096];
-        char bytes[65536];
-        int fds[MESSAGE_MAX_FDS], fd;
-        struct relay r;
-        size_t n_fds;
-
-        (void)state;
-        relay_start(&r);
-        fd = dial_and_greet(r.path, VGPU_WANT_WAKE);
-        relay_turn(&r);
-        assert_int_equal(hear(fd, buf, sizeof(buf), fds, &n_fds), VGPU_MSG_WELCOME);
-        assert_int_equal(n_fds, 1);
-
-        /* whatever the client does with its end: flags, size */
-        assert_int_equal(fcntl(fds[0], F_SETFL, 0), 0);
-        while (server_counters(r.server)->wakes_full < 10)
-                server_wake(r.server);
-        assert_true(server_counters(r.server)->wakes <= 65536);
-        assert_int_equal(read(fds[0], bytes, sizeof(bytes)), server_counters(r.server)->wakes);
-        server_wake(r.server);
-        assert_int_equal(read(fds[0], bytes, sizeof(bytes)), 1);
-
-        /* or closes it: no SIGPIPE, no error that matters */
-        close(fds[0]);
-        server_wake(r.server);
-        close(fd);
-        relay_remove(&r);
-}
-
-static void the_wake_pipe_ends_with_the_daemon(void **state)
-{
-        _Alignas(uint64_t) uint8_t buf[4096];
-        struct pollfd pfd = { .events = POLLIN };
-        int fds[MESSAGE_MAX_FDS], fd;
-        struct relay r;
-        size_t n_fds;
-
-        (void)state;
-        relay_start(&r);
-        fd = dial_and_greet(r.path, VGPU_WANT_WAKE);
-        relay_turn(&r);
-        assert_int_equal(hear(fd, buf, sizeof(buf), fds, &n_fds), VGPU_MSG_WELCOME);
-        relay_remove(&r);
-        pfd.fd = fds[0];
-        assert_int_equal(poll(&pfd, 1, -1), 1);
-        assert_true(pfd.revents & POLLHUP);
-        close(fds[0]);
-        close(fd);
-}
-
 static void goodbye_reaches_everybody(void **state)
 {
         _Alignas(uint64_t) uint8_t buf[4096];
@@ -486,8 +396,6 @@ int main(void)
                 cmocka_unit_test(running_out_of_descriptors_refuses_instead_of_spinning),
                 cmocka_unit_test(a_reserve_that_was_lost_is_taken_again),
                 cmocka_unit_test(who_does_not_read_is_sent_the_newest_ring_later),
-                cmocka_unit_test(a_full_wake_pipe_blocks_nobody),
-                cmocka_unit_test(the_wake_pipe_ends_with_the_daemon),
                 cmocka_unit_test(goodbye_reaches_everybody),
                 cmocka_unit_test(who_connected_is_known),
                 cmocka_unit_test(a_thousand_clients_leave_nothing),

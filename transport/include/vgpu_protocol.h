@@ -53,7 +53,7 @@ enum vgpu_msg_type {
 
 /* HELLO.wants, WELCOME.granted */
 #define VGPU_WANT_RING  UINT32_C(1)
-#define VGPU_WANT_WAKE  UINT32_C(2) /* a pipe's read end: readable after a change while armed */
+#define VGPU_WANT_WAKE  UINT32_C(2) /* a socket's end: readable after a change while armed */
 #define VGPU_WANT_LEASE UINT32_C(4) /* holds in the client's page are honoured */
 
 /* QUERY.what */

@@ -8,45 +8,50 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "message.h"
 
-#define MESSAGES_PER_DISPATCH 16
+#define MESSAGES_PER_DISPATCH 4
 #define BUDGET_PER_SECOND     128u
 #define NS_PER_S              UINT64_C(1000000000)
 
-static int drop(struct peer *p, enum vgpu_goodbye reason, const char *text)
+/* What goes with WELCOME; all but the ring is closed once it is sent. */
+struct parcel {
+        int fds[MESSAGE_MAX_FDS];
+        size_t n, n_kept;
+};
+
+static void parcel_close(struct parcel *parcel)
 {
-        peer_goodbye(p, reason, text);
-        return -EPROTO;
+        while (parcel->n > parcel->n_kept)
+                close(parcel->fds[--parcel->n]);
 }
 
-/*
- * A pipe whose writer is also a reader: with the client's end closed a write meets a full pipe (EAGAIN) and never a
- * broken one (SIGPIPE). @ret_read_end is the client's, a description of its own, so no flag it sets reaches ours.
- */
-static int wake_pipe(int *ret_read_end)
+static int grant_page(struct peer *p, struct parcel *parcel)
 {
-        char path[32];
-        int ends[2], both, err;
+        struct pages *pages = &p->server->pages;
+        struct page_seat *seat;
+        int wake_fd = -1, client_end, page_fd, err;
 
-        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-                return -errno;
-        fcntl(ends[1], F_SETPIPE_SZ, 1);
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[1]);
-        both = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-        err = -errno;
-        close(ends[1]);
-        if (both < 0) {
-                close(ends[0]);
+        err = pages_take(pages, &p->page, &page_fd);
+        if (err < 0)
                 return err;
+        seat = &pages->seat[p->page];
+        seat->leases = p->granted & VGPU_WANT_LEASE;
+        if (p->granted & VGPU_WANT_WAKE) {
+                wake_fd = waker_pair(&client_end);
+                if (wake_fd < 0) {
+                        close(page_fd);
+                        return wake_fd;
+                }
+                seat->wake_fd = wake_fd;
+                parcel->fds[parcel->n++] = client_end;
         }
-        *ret_read_end = ends[0];
-        return both;
+        parcel->fds[parcel->n++] = page_fd;
+        return 0;
 }
 
 static int welcome(struct peer *p)
@@ -57,8 +62,10 @@ static int welcome(struct peer *p)
                 .granted = p->granted,
                 .max_clients = s->config.max_clients,
                 .daemon_pid = (uint32_t)getpid(),
+                .lease_ns = p->granted & VGPU_WANT_LEASE ? s->config.lease_ns : 0,
         };
-        int fds[2], n_fds = 0, read_end = -1, err;
+        struct parcel parcel = { .n = 0 };
+        int err = 0;
 
         if (s->ring) {
                 const struct vgpu_ring_identity *id = ring_identity(s->ring);
@@ -68,21 +75,22 @@ static int welcome(struct peer *p)
         }
         if (s->ring && (p->granted & VGPU_WANT_RING)) {
                 msg.generation = ring_identity(s->ring)->generation;
-                fds[n_fds++] = ring_fd(s->ring);
+                parcel.fds[parcel.n++] = ring_fd(s->ring);
+                parcel.n_kept = parcel.n;
         }
-        if (p->granted & VGPU_WANT_WAKE) {
-                p->wake_fd = wake_pipe(&read_end);
-                if (p->wake_fd < 0)
-                        return drop(p, VGPU_GOODBYE_INTERNAL, "vgpud has no descriptors left.");
-                fds[n_fds++] = read_end;
+        if (p->granted & (VGPU_WANT_WAKE | VGPU_WANT_LEASE))
+                err = grant_page(p, &parcel);
+        if (err < 0) {
+                parcel_close(&parcel);
+                return peer_condemn(p, VGPU_GOODBYE_INTERNAL, "vgpud has no descriptors left.");
         }
-        err = message_send(p->fd, &msg, sizeof(msg), NULL, 0, fds, (size_t)n_fds);
-        if (read_end >= 0)
-                close(read_end);
+        err = message_send(p->fd, &msg, sizeof(msg), NULL, 0, parcel.fds, parcel.n);
+        parcel_close(&parcel);
         if (err == -EPIPE)
                 return -ECONNRESET;
         if (err < 0)
-                return drop(p, VGPU_GOODBYE_INTERNAL, "vgpud could not pass its descriptors on.");
+                return peer_condemn(
+                        p, VGPU_GOODBYE_INTERNAL, "vgpud could not pass its descriptors on.");
         p->generation = msg.generation;
         return 0;
 }
@@ -92,20 +100,38 @@ static int on_hello(struct peer *p, const void *packet)
         const struct vgpu_msg_hello *msg = packet;
 
         if (p->ready)
-                return drop(p, VGPU_GOODBYE_MALFORMED, "HELLO may be sent once only.");
+                return peer_condemn(p, VGPU_GOODBYE_MALFORMED, "HELLO may be sent once only.");
         memcpy(p->name, msg->name, sizeof(msg->name));
-        p->granted = msg->wants & (VGPU_WANT_RING | VGPU_WANT_WAKE);
+        p->granted = msg->wants & (VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE);
+        if (p->server->config.lease_ns == 0)
+                p->granted &= ~VGPU_WANT_LEASE;
         p->ready = true;
         return welcome(p);
 }
 
 static int on_stats(struct peer *p, const void *packet)
 {
-        const struct vgpu_msg_stats *msg = packet;
+        memcpy(&p->stats, packet, sizeof(p->stats));
+        return 0;
+}
 
-        p->frames_seen = msg->frames_seen;
-        p->frames_missed = msg->frames_missed;
-        p->torn_retries = msg->torn_retries;
+/* What is in server.reply, or an error. */
+static int reply(struct peer *p, uint32_t what, uint32_t cookie, int n)
+{
+        struct vgpu_msg_reply msg = {
+                .what = what,
+                .cookie = cookie,
+                .error = n < 0 ? n : 0,
+                .len = n < 0 ? 0 : (uint32_t)n,
+        };
+        int err;
+
+        msg.header = message_header(VGPU_MSG_REPLY, sizeof(msg) + msg.len);
+        err = message_send(p->fd, &msg, sizeof(msg), p->server->reply, msg.len, NULL, 0);
+        if (err == -EPIPE)
+                return -ECONNRESET;
+        if (err < 0)
+                return peer_condemn(p, VGPU_GOODBYE_UNREAD, "Replies were asked for and not read.");
         return 0;
 }
 
@@ -113,22 +139,28 @@ static int on_query(struct peer *p, const void *packet)
 {
         const struct vgpu_msg_query *msg = packet;
         struct server *s = p->server;
-        struct vgpu_msg_reply reply = { .what = msg->what, .cookie = msg->cookie };
-        int n = -EOPNOTSUPP, err;
+        int n = -EOPNOTSUPP;
 
         if (s->config.query)
                 n = s->config.query(s->config.query_ctx, msg->what, s->reply, sizeof(s->reply));
         assert(n <= (int)sizeof(s->reply));
-        reply.error = n < 0 ? n : 0;
-        reply.len = n < 0 ? 0 : (uint32_t)n;
-        reply.header = message_header(VGPU_MSG_REPLY, sizeof(reply) + reply.len);
+        return reply(p, msg->what, msg->cookie, n);
+}
 
-        err = message_send(p->fd, &reply, sizeof(reply), s->reply, reply.len, NULL, 0);
-        if (err == -EPIPE)
-                return -ECONNRESET;
-        if (err < 0)
-                return drop(p, VGPU_GOODBYE_UNREAD, "Replies were asked for and not read.");
-        return 0;
+/* The connection that asks is none of those dropped: it still has an answer coming. */
+static int on_drop(struct peer *p, const void *packet)
+{
+        const struct vgpu_msg_drop *msg = packet;
+        struct server *s = p->server;
+        uint32_t n;
+
+        if (!p->may_admin)
+                return reply(p, 0, msg->cookie, -EACCES);
+        n = server_drop_but(s, (pid_t)msg->pid, p);
+        if (n == 0)
+                return reply(p, 0, msg->cookie, -ESRCH);
+        return reply(
+                p, 0, msg->cookie, snprintf(s->reply, sizeof(s->reply), "{\"dropped\": %u}", n));
 }
 
 static int on_release(struct peer *p, const void *packet)
@@ -136,16 +168,11 @@ static int on_release(struct peer *p, const void *packet)
         const struct vgpu_msg_release *msg = packet;
 
         if (msg->generation > p->generation)
-                return drop(p, VGPU_GOODBYE_MALFORMED, "RELEASE names a ring that was never sent.");
+                return peer_condemn(
+                        p, VGPU_GOODBYE_MALFORMED, "RELEASE names a ring that was never sent.");
         if (msg->generation > p->released)
                 p->released = msg->generation;
         return 0;
-}
-
-static int on_intent(struct peer *p, const void *packet)
-{
-        (void)packet;
-        return drop(p, VGPU_GOODBYE_UNSUPPORTED, "This vgpud takes no control intents.");
 }
 
 static const struct {
@@ -157,7 +184,8 @@ static const struct {
         { VGPU_MSG_STATS, sizeof(struct vgpu_msg_stats), on_stats },
         { VGPU_MSG_QUERY, sizeof(struct vgpu_msg_query), on_query },
         { VGPU_MSG_RELEASE, sizeof(struct vgpu_msg_release), on_release },
-        { VGPU_MSG_INTENT, sizeof(struct vgpu_msg_header), on_intent },
+        { VGPU_MSG_INTENT, sizeof(struct vgpu_msg_intent), peer_take_intent },
+        { VGPU_MSG_DROP, sizeof(struct vgpu_msg_drop), on_drop },
 };
 
 static int refuse_flaw(struct peer *p, enum message_flaw flaw, const struct vgpu_msg_header *h)
@@ -166,9 +194,10 @@ static int refuse_flaw(struct peer *p, enum message_flaw flaw, const struct vgpu
 
         switch (flaw) {
         case MESSAGE_SHORT:
-                return drop(p, VGPU_GOODBYE_MALFORMED, "A message is shorter than its header.");
+                return peer_condemn(
+                        p, VGPU_GOODBYE_MALFORMED, "A message is shorter than its header.");
         case MESSAGE_NOT_OURS:
-                return drop(
+                return peer_condemn(
                         p, VGPU_GOODBYE_MALFORMED, "That is not the vgpud protocol (wrong magic).");
         case MESSAGE_MAJOR:
                 snprintf(text, sizeof(text),
@@ -177,9 +206,10 @@ static int refuse_flaw(struct peer *p, enum message_flaw flaw, const struct vgpu
                         VGPU_PROTOCOL_MAJOR(h->version), VGPU_PROTOCOL_MINOR(h->version),
                         VGPU_PROTOCOL_MAJOR(VGPU_PROTOCOL_VERSION),
                         VGPU_PROTOCOL_MINOR(VGPU_PROTOCOL_VERSION));
-                return drop(p, VGPU_GOODBYE_VERSION, text);
+                return peer_condemn(p, VGPU_GOODBYE_VERSION, text);
         default:
-                return drop(p, VGPU_GOODBYE_MALFORMED, "A message's length is not its packet's.");
+                return peer_condemn(
+                        p, VGPU_GOODBYE_MALFORMED, "A message's length is not its packet's.");
         }
 }
 
@@ -191,18 +221,18 @@ static int take_message(struct peer *p, const void *packet, size_t len)
         if (flaw != MESSAGE_OK)
                 return refuse_flaw(p, flaw, h);
         if (!p->ready && h->type != VGPU_MSG_HELLO)
-                return drop(p, VGPU_GOODBYE_MALFORMED, "The first message must be HELLO.");
+                return peer_condemn(p, VGPU_GOODBYE_MALFORMED, "The first message must be HELLO.");
 
         for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
                 if (table[i].type != h->type)
                         continue;
                 if (len < table[i].len)
-                        return drop(
+                        return peer_condemn(
                                 p, VGPU_GOODBYE_MALFORMED, "A message is shorter than its type.");
                 return table[i].take(p, packet);
         }
         if (h->flags & VGPU_MSG_REQUIRED)
-                return drop(p, VGPU_GOODBYE_UNSUPPORTED,
+                return peer_condemn(p, VGPU_GOODBYE_UNSUPPORTED,
                         "A required message is unknown to this vgpud.");
         return 0;
 }
@@ -243,22 +273,21 @@ int peer_dispatch(struct peer *p, uint64_t now_ns)
                 if (n == -EAGAIN)
                         break;
                 if (n == -EMSGSIZE)
-                        return drop(
+                        return peer_condemn(
                                 p, VGPU_GOODBYE_MALFORMED, "A message is larger than 4096 bytes.");
                 if (n == -EBADMSG)
-                        return drop(
+                        return peer_condemn(
                                 p, VGPU_GOODBYE_MALFORMED, "Descriptors may not be sent to vgpud.");
                 if (n <= 0)
                         return closed(p);
                 if (!spend(p, now_ns))
-                        return drop(p, VGPU_GOODBYE_FLOOD, "Too many messages.");
+                        return peer_condemn(p, VGPU_GOODBYE_FLOOD, "Too many messages.");
                 err = take_message(p, packet, (size_t)n);
                 if (err == -ECONNRESET)
                         return closed(p);
                 if (err < 0)
                         return err;
         }
-        if (p->behind)
-                peer_offer_ring(p);
+        peer_catch_up(p);
         return 0;
 }

@@ -1,8 +1,8 @@
 /*
  * peer.c - one client: what is known of it, what it is sent
  *
- * A client costs a bounded amount whatever it does: one socket, one pipe end, and a generation only when the
- * message before it has been read.
+ * A client costs a bounded amount whatever it does: one socket, one end of a wake socket, one page, and a generation
+ * only when the message before it has been read.
  */
 #include "peer.h"
 
@@ -26,11 +26,11 @@ struct peer *peer_new(struct server *s, int fd, const struct ucred *cred, uint64
                 return NULL;
         p->server = s;
         p->fd = fd;
-        p->wake_fd = -1;
+        p->page = PAGES_NONE;
         p->cred = *cred;
         p->since_ns = now_ns;
         p->hello_deadline_ns = now_ns + s->config.hello_timeout_ns;
-        p->budget = PEER_BUDGET;
+        p->budget = PEER_BUDGET_FIRST;
         p->refilled_ns = now_ns;
 
         p->prev = s->last;
@@ -40,20 +40,37 @@ struct peer *peer_new(struct server *s, int fd, const struct ucred *cred, uint64
         return p;
 }
 
+/* Its holds end, and its wake socket. */
+static void leave_page(struct peer *p)
+{
+        struct pages *pages = &p->server->pages;
+
+        if (p->page == PAGES_NONE)
+                return;
+        if (pages->seat[p->page].wake_fd >= 0)
+                close(pages->seat[p->page].wake_fd);
+        pages_leave(pages, p->page);
+        p->page = PAGES_NONE;
+}
+
 struct peer *peer_free(struct peer *p)
 {
         struct server *s;
+        bool had_intent;
 
         if (!p)
                 return NULL;
         s = p->server;
+        had_intent = p->intent.fields != 0;
+        leave_page(p);
         *(p->prev ? &p->prev->next : &s->first) = p->next;
         *(p->next ? &p->next->prev : &s->last) = p->prev;
         s->n_peers--;
+        s->n_condemned -= p->goodbye != VGPU_GOODBYE_NONE;
         close(p->fd);
-        if (p->wake_fd >= 0)
-                close(p->wake_fd);
         free(p);
+        if (had_intent)
+                s->config.intents_changed(s->config.intents_ctx);
         return NULL;
 }
 
@@ -72,9 +89,25 @@ void *peer_data(const struct peer *p)
         return p->data;
 }
 
+static void describe_page(const struct peer *p, struct peer_info *info)
+{
+        const struct server *s = p->server;
+        const struct page_seat *seat;
+        struct vgpu_client_page page;
+
+        if (p->page == PAGES_NONE)
+                return;
+        seat = &s->pages.seat[p->page];
+        pages_load(&s->pages, p->page, &page);
+        info->armed = seat->wake_fd >= 0 && page.armed != 0 && page.armed != seat->answered;
+        info->n_ended = seat->holder.lost;
+        if (s->ring && seat->holder.generation == ring_identity(s->ring)->generation)
+                info->n_held = (uint32_t)__builtin_popcount(seat->holder.standing);
+}
+
 struct peer_info peer_info(const struct peer *p)
 {
-        return (struct peer_info){
+        struct peer_info info = {
                 .uid = p->cred.uid,
                 .gid = p->cred.gid,
                 .pid = p->cred.pid,
@@ -85,12 +118,36 @@ struct peer_info peer_info(const struct peer *p)
                 .generation = p->generation,
                 .released = p->released,
                 .behind = p->behind,
-                .frames_seen = p->frames_seen,
-                .frames_missed = p->frames_missed,
-                .torn_retries = p->torn_retries,
+                .frames_seen = p->stats.frames_seen,
+                .frames_missed = p->stats.frames_missed,
+                .torn_retries = p->stats.torn_retries,
+                .leases = p->stats.leases,
+                .lost = p->stats.lost,
+                .last_serial = p->stats.last_serial,
+                .intent = p->intent,
+                .frame_requests = p->frame_requests,
                 .goodbye = p->goodbye,
                 .goodbye_text = p->goodbye_text,
         };
+
+        describe_page(p, &info);
+        return info;
+}
+
+/* When to come again, in ms: at once finds the same daemon in the same state. 0: it is no use at all. */
+static uint32_t retry_ms(enum vgpu_goodbye reason)
+{
+        static const uint32_t ms[VGPU_N_GOODBYES] = {
+                [VGPU_GOODBYE_STOPPING] = 100,
+                [VGPU_GOODBYE_FULL] = 1000,
+                [VGPU_GOODBYE_TOO_LATE] = 1000,
+                [VGPU_GOODBYE_UNREAD] = 1000,
+                [VGPU_GOODBYE_DROPPED] = 10000,
+                [VGPU_GOODBYE_INTERNAL] = 1000,
+                [VGPU_GOODBYE_FLOOD] = 10000,
+        };
+
+        return ms[reason];
 }
 
 void send_goodbye(int fd, enum vgpu_goodbye reason, const char *text)
@@ -98,6 +155,7 @@ void send_goodbye(int fd, enum vgpu_goodbye reason, const char *text)
         struct vgpu_msg_goodbye msg = {
                 .header = message_header(VGPU_MSG_GOODBYE, sizeof(msg)),
                 .reason = reason,
+                .retry_ms = retry_ms(reason),
         };
         char rest[1];
 
@@ -118,7 +176,15 @@ void peer_goodbye(struct peer *p, enum vgpu_goodbye reason, const char *text)
         p->goodbye = reason;
         snprintf(p->goodbye_text, sizeof(p->goodbye_text), "%s", text);
         p->server->counters.dropped[reason]++;
+        p->server->n_condemned++;
+        leave_page(p);
         send_goodbye(p->fd, reason, text);
+}
+
+int peer_condemn(struct peer *p, enum vgpu_goodbye reason, const char *text)
+{
+        peer_goodbye(p, reason, text);
+        return -EPROTO;
 }
 
 /* ---- the ring -------------------------------------------------------------------------------- */
@@ -174,15 +240,9 @@ void peer_offer_ring(struct peer *p)
         p->behind = false;
 }
 
-void peer_wake(struct peer *p)
+void peer_catch_up(struct peer *p)
 {
-        ssize_t n;
-
-        if (p->wake_fd < 0)
-                return;
-        n = write(p->wake_fd, "", 1);
-        if (n == 1)
-                p->server->counters.wakes++;
-        else
-                p->server->counters.wakes_full++;
+        peer_offer_intent_state(p);
+        if (p->behind)
+                peer_offer_ring(p);
 }

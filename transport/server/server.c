@@ -6,8 +6,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define HELLO_TIMEOUT_NS UINT64_C(2000000000)
@@ -39,6 +41,64 @@ static void keep_reserve(struct server *s)
                 s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/*
+ * A limit on clients that the limit on open files does not bear out would be kept by refusing for want of descriptors,
+ * which is worse in every way: the daemon's own files are what fails next.
+ */
+static uint32_t fit_descriptors(uint32_t max_clients)
+{
+        const uint64_t need = (uint64_t)max_clients * SERVER_FDS_CLIENT + SERVER_FDS_OTHER;
+        struct rlimit limit;
+        uint64_t fits;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+                return max_clients;
+        limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        getrlimit(RLIMIT_NOFILE, &limit);
+        if (limit.rlim_cur >= need)
+                return max_clients;
+        fits = limit.rlim_cur > SERVER_FDS_OTHER
+                       ? (limit.rlim_cur - SERVER_FDS_OTHER) / SERVER_FDS_CLIENT
+                       : 0;
+        return fits > 0 ? (uint32_t)fits : 1;
+}
+
+static void keep_config(struct server *s, const struct server_config *config)
+{
+        s->config = *config;
+        s->config.path = NULL;
+        s->config.connect = s->config.intent = s->config.admin = (struct server_access){ 0 };
+        s->config.max_clients = fit_descriptors(config->max_clients);
+        if (s->config.hello_timeout_ns == 0)
+                s->config.hello_timeout_ns = HELLO_TIMEOUT_NS;
+        if (s->config.max_clients_user == 0)
+                s->config.max_clients_user = s->config.max_clients;
+}
+
+static int server_init(
+        struct server *s, const struct server_config *config, struct server_failure *why)
+{
+        int err;
+
+        keep_config(s, config);
+        err = access_init(&s->access[ACCESS_CONNECT], &config->connect, true);
+        if (err == 0)
+                err = access_init(&s->access[ACCESS_INTENT], &config->intent, false);
+        if (err == 0)
+                err = access_init(&s->access[ACCESS_ADMIN], &config->admin, false);
+        if (err == 0)
+                err = pages_init(&s->pages, s->config.max_clients);
+        if (err == 0)
+                err = waker_init(&s->waker, s->config.max_clients, config->wake_batch);
+        if (err < 0) {
+                *why = (struct server_failure){ .reason = SERVER_FAILED, .error = err };
+                return err;
+        }
+        keep_reserve(s);
+        return listener_init(&s->listener, config, why);
+}
+
 int server_new(const struct server_config *config, struct server **ret_server,
         struct server_failure *reterr_why)
 {
@@ -47,15 +107,9 @@ int server_new(const struct server_config *config, struct server **ret_server,
         int err = -ENOMEM;
 
         if (s) {
-                s->config = *config;
-                s->config.path = NULL;
-                if (s->config.hello_timeout_ns == 0)
-                        s->config.hello_timeout_ns = HELLO_TIMEOUT_NS;
-                if (s->config.max_clients_user == 0)
-                        s->config.max_clients_user = s->config.max_clients;
                 s->reserve_fd = -1;
-                keep_reserve(s);
-                err = listener_init(&s->listener, config, &why);
+                s->listener = (struct listener){ .fd = -1, .lock_fd = -1 };
+                err = server_init(s, config, &why);
         }
         if (err < 0) {
                 server_free(s);
@@ -75,8 +129,22 @@ struct server *server_free(struct server *s)
         listener_deinit(&s->listener);
         if (s->reserve_fd >= 0)
                 close(s->reserve_fd);
+        waker_deinit(&s->waker);
+        pages_deinit(&s->pages);
+        for (int i = 0; i < ACCESS_N_RIGHTS; i++)
+                access_deinit(&s->access[i]);
         free(s);
         return NULL;
+}
+
+uint32_t server_max_clients(const struct server *s)
+{
+        return s->config.max_clients;
+}
+
+uint32_t server_wake_batch(const struct server *s)
+{
+        return s->waker.batch;
 }
 
 int server_fd(const struct server *s)
@@ -137,6 +205,39 @@ static uint32_t n_peers_of(const struct server *s, uid_t uid)
         return n;
 }
 
+static int refuse_full(struct server *s, int fd)
+{
+        char text[160];
+
+        snprintf(text, sizeof(text),
+                "This vgpud serves %u clients at most: one has to leave, or an administrator to "
+                "raise the limit.",
+                s->config.max_clients);
+        return refuse(s, fd, VGPU_GOODBYE_FULL, text);
+}
+
+static int refuse_user_full(struct server *s, int fd, uid_t uid)
+{
+        char text[160];
+
+        snprintf(text, sizeof(text),
+                "uid %u has %u clients here, as many as one user may: close one, or have an "
+                "administrator raise the limit.",
+                (unsigned)uid, s->config.max_clients_user);
+        return refuse(s, fd, VGPU_GOODBYE_FULL, text);
+}
+
+static int refuse_stranger(struct server *s, int fd, uid_t uid)
+{
+        char text[160];
+
+        snprintf(text, sizeof(text),
+                "uid %u may not connect to this vgpud: an administrator has to allow the user or "
+                "one of its groups.",
+                (unsigned)uid);
+        return refuse(s, fd, VGPU_GOODBYE_DENIED, text);
+}
+
 static int admit(struct server *s, int fd, uint64_t now_ns, struct peer **ret_peer)
 {
         struct ucred cred = { 0 };
@@ -145,15 +246,19 @@ static int admit(struct server *s, int fd, uint64_t now_ns, struct peer **ret_pe
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
                 return refuse(s, fd, VGPU_GOODBYE_DENIED, "vgpud cannot tell who you are.");
+        if (!access_has(&s->access[ACCESS_CONNECT], fd, &cred))
+                return refuse_stranger(s, fd, cred.uid);
         if (s->n_peers >= s->config.max_clients)
-                return refuse(s, fd, VGPU_GOODBYE_FULL, "vgpud serves as many clients as it may.");
+                return refuse_full(s, fd);
         if (n_peers_of(s, cred.uid) >= s->config.max_clients_user)
-                return refuse(s, fd, VGPU_GOODBYE_FULL, "This user has as many clients as it may.");
+                return refuse_user_full(s, fd, cred.uid);
 
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SEND_BUFFER }, sizeof(int));
         p = peer_new(s, fd, &cred, now_ns);
         if (!p)
                 return refuse(s, fd, VGPU_GOODBYE_INTERNAL, "vgpud has no memory left.");
+        p->may_intend = access_has(&s->access[ACCESS_INTENT], fd, &cred);
+        p->may_admin = access_has(&s->access[ACCESS_ADMIN], fd, &cred);
         s->counters.accepted++;
         *ret_peer = p;
         return 1;
@@ -176,17 +281,11 @@ int server_accept(struct server *s, uint64_t now_ns, struct peer **ret_peer)
         return -errno;
 }
 
-void server_set_ring(struct server *s, const struct ring *ring)
+void server_set_ring(struct server *s, struct ring *ring)
 {
         s->ring = ring;
         for (struct peer *p = s->first; p; p = p->next)
                 peer_offer_ring(p);
-}
-
-void server_wake(struct server *s)
-{
-        for (struct peer *p = s->first; p; p = p->next)
-                peer_wake(p);
 }
 
 struct peer *server_expire(struct server *s, uint64_t now_ns)
@@ -194,14 +293,41 @@ struct peer *server_expire(struct server *s, uint64_t now_ns)
         struct peer *late = NULL;
 
         for (struct peer *p = s->first; p; p = p->next) {
-                if (p->behind)
-                        peer_offer_ring(p);
+                peer_catch_up(p);
                 if (!late && !p->ready && now_ns >= p->hello_deadline_ns)
                         late = p;
         }
         if (late)
                 peer_goodbye(late, VGPU_GOODBYE_TOO_LATE, "No HELLO came in time.");
         return late;
+}
+
+struct peer *server_reap(struct server *s)
+{
+        struct peer *p = s->n_condemned > 0 ? s->first : NULL;
+
+        while (p && p->goodbye == VGPU_GOODBYE_NONE)
+                p = p->next;
+        return p;
+}
+
+uint32_t server_drop_but(struct server *s, pid_t pid, const struct peer *spared)
+{
+        uint32_t n = 0;
+
+        for (struct peer *p = s->first; p; p = p->next) {
+                if (p == spared || p->cred.pid != pid || p->goodbye != VGPU_GOODBYE_NONE)
+                        continue;
+                peer_goodbye(p, VGPU_GOODBYE_DROPPED, "An administrator dropped this client.");
+                n++;
+        }
+        s->counters.dropped_by_admin += n > 0;
+        return n;
+}
+
+uint32_t server_drop(struct server *s, pid_t pid)
+{
+        return server_drop_but(s, pid, NULL);
 }
 
 void server_goodbye_all(struct server *s, enum vgpu_goodbye reason, const char *text)

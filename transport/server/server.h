@@ -2,8 +2,8 @@
  * server.h - the daemon's end of the socket: clients, what they hold, what they are told
  *
  * No event loop and no clock inside: descriptors come out for the caller to poll, times go in. Nothing here blocks:
- * every send is MSG_DONTWAIT, every wake pipe O_NONBLOCK. Per client the server holds one socket, one pipe end and
- * one small struct; nothing a client does makes it hold more. Clients are hostile: what breaks the protocol is
+ * every send is MSG_DONTWAIT. Per client the server holds one socket, one end of a wake socket, one mapped page and one
+ * small struct; nothing a client does makes it hold more. Clients are hostile: what breaks the protocol is
  * answered with a GOODBYE that says why, and dropped.
  */
 #ifndef VGPUD_SERVER_H
@@ -33,16 +33,37 @@ typedef int (*server_query_fn)(void *ctx, uint32_t what, char *buf, size_t cap);
 
 #define SERVER_GROUP_NONE ((gid_t)-1)
 
+/* Who may do something: by uid, or by any of a process' groups (SO_PEERCRED, SO_PEERGROUPS). Arrays are copied. */
+struct server_access {
+        const uid_t *users;
+        size_t n_users;
+        const gid_t *groups;
+        size_t n_groups;
+};
+
+#define SERVER_BATCH_AUTO  UINT32_MAX       /* measure at start */
+#define SERVER_BATCH_NEVER (UINT32_MAX - 1) /* plain writes only */
+
 struct server_config {
         int listen_fd; /* >= 0: a listening SOCK_SEQPACKET socket, owned by the server on success; -1: make @path */
         const char *path;          /* absolute */
         mode_t mode;               /* of the socket file */
         gid_t group;               /* of the socket file; SERVER_GROUP_NONE: leave it */
-        uint32_t max_clients;      /* in all */
+        uint32_t max_clients;      /* in all; see server_max_clients() */
         uint32_t max_clients_user; /* of one uid; 0: as max_clients */
         uint64_t hello_timeout_ns; /* from accept to HELLO; 0: 2 s */
-        server_query_fn query;     /* NULL: every query is -EOPNOTSUPP */
+        uint64_t lease_ns;         /* told to clients; 0: no leases are granted */
+        /* from so many clients to wake at once it is one io_uring submission instead of a write each */
+        uint32_t wake_batch; /* 0: SERVER_BATCH_AUTO */
+        /* root and our own uid may everything */
+        struct server_access connect; /* empty: everybody who can open the socket */
+        struct server_access intent;  /* empty: nobody else */
+        struct server_access admin;   /* empty: nobody else */
+        server_query_fn query;        /* NULL: every query is -EOPNOTSUPP */
         void *query_ctx;
+        /* after a client's intent changed or its socket closed; NULL: intents are -EOPNOTSUPP. Must not free peers */
+        void (*intents_changed)(void *ctx);
+        void *intents_ctx;
 };
 
 enum server_reason {
@@ -75,10 +96,24 @@ const char *server_reason_text(enum server_reason reason);
  * PATH.lock, which the kernel drops with its owner, and by connecting). On failure nothing is left behind and a
  * config.listen_fd stays the caller's.
  *
+ * Clients may hold SERVER_FDS_CLIENT descriptors each, those under way in messages included, so the limit on open files
+ * is raised towards its hard one where it is too low for max_clients; where that is too low as well, fewer clients are
+ * served: see server_max_clients(). With SERVER_BATCH_AUTO this takes a few milliseconds.
+ *
  * Return: 0, or a negative errno.
  */
 int server_new(const struct server_config *config, struct server **ret_server,
         struct server_failure *reterr_why);
+
+#define SERVER_FDS_CLIENT                                                                          \
+        4u /* in WELCOME and RING, unread: more than a client that has read them takes of us */
+#define SERVER_FDS_OTHER 64u /* what the process has open besides */
+
+/* What fits the limit on open files: config.max_clients, or fewer. */
+uint32_t server_max_clients(const struct server *s);
+
+/* From how many clients on waking is one submission; UINT32_MAX: never. */
+uint32_t server_wake_batch(const struct server *s);
 
 /**
  * server_free() - close everything
@@ -111,10 +146,26 @@ int server_accept(struct server *s, uint64_t now_ns, struct peer **ret_peer);
  * Every client that wants a ring is sent the new generation. A client that has not read the message before this one
  * gets no second: it is sent the ring that is newest when it has (retried by server_expire() and peer_dispatch()).
  */
-void server_set_ring(struct server *s, const struct ring *ring);
+void server_set_ring(struct server *s, struct ring *ring);
 
-/* Write a byte into every wake pipe handed out. Cost: one system call per such client; a full pipe is fine. */
-void server_wake(struct server *s);
+/**
+ * server_wake() - wake the clients that are armed for a change
+ * @changes: VGPU_CHANGE_*; 0: for everybody who is armed
+ *
+ * After the change was made and ring.h's wake word raised. Cost: one cache line per client with a page, and one system
+ * call per client to wake or one for all of them (wake_batch). A client gets one byte for each value it stored in
+ * `armed`, so what waits in its socket grows with how often it armed and not with how often something changed; it is
+ * a few bytes at most.
+ */
+void server_wake(struct server *s, uint32_t changes);
+
+/**
+ * server_published() - after ring_publish(): look at every client's holds, then wake
+ * @now_ns: CLOCK_MONOTONIC
+ *
+ * One pass over the clients' pages does both.
+ */
+void server_published(struct server *s, uint64_t now_ns);
 
 /**
  * server_expire() - what time brings; call at every tick
@@ -124,6 +175,16 @@ void server_wake(struct server *s);
  */
 struct peer *server_expire(struct server *s, uint64_t now_ns);
 
+/* A peer that was told goodbye and waits for the caller's peer_free(); NULL: none. Ask after peer_dispatch(). */
+struct peer *server_reap(struct server *s);
+
+/**
+ * server_drop() - tell every client of a process goodbye
+ *
+ * Their maps live on, so the caller should start a new generation. Return: how many; server_reap() gives them.
+ */
+uint32_t server_drop(struct server *s, pid_t pid);
+
 /* Send GOODBYE to every client. The caller then frees the peers. */
 void server_goodbye_all(struct server *s, enum vgpu_goodbye reason, const char *text);
 
@@ -132,8 +193,10 @@ struct server_counters {
         uint64_t refused[VGPU_N_GOODBYES]; /* never became a peer */
         uint64_t dropped[VGPU_N_GOODBYES]; /* NONE: closed by the client itself */
         uint64_t deferred;                 /* generations that had to wait for a client */
-        uint64_t wakes;                    /* bytes written into pipes */
-        uint64_t wakes_full;               /* pipes that were full */
+        uint64_t wakes;                    /* bytes sent into wake sockets */
+        uint64_t wakes_full;       /* those that had room for none, or that the client closed */
+        uint64_t batches;          /* submissions in place of single sends */
+        uint64_t dropped_by_admin; /* rises when server_drop() or a DROP message dropped somebody */
 };
 
 const struct server_counters *server_counters(const struct server *s);
@@ -176,9 +239,19 @@ struct peer_info {
         uint64_t frames_seen; /* by its own account */
         uint64_t frames_missed;
         uint64_t torn_retries;
-        enum vgpu_goodbye goodbye; /* why it was or is to be dropped */
+        uint64_t leases, lost, last_serial;
+        uint32_t n_held;  /* slots it holds now, as we see it */
+        uint64_t n_ended; /* its holds that we ended */
+        bool armed;
+        struct vgpu_msg_intent intent; /* fields 0: none; checked */
+        uint32_t frame_requests;       /* how often it asked for a whole frame */
+        enum vgpu_goodbye goodbye;     /* why it was or is to be dropped */
         const char *goodbye_text;
 };
+
+/* Tell a client how its intent fares; @written, @ctrl_gen, @full_frame as in struct vgpu_msg_intent_state. */
+void peer_tell_intent(
+        struct peer *p, int error, bool written, uint32_t ctrl_gen, uint32_t full_frame);
 
 /* Strings live as long as @p. */
 struct peer_info peer_info(const struct peer *p);

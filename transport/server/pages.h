@@ -1,0 +1,72 @@
+/*
+ * pages.h - the clients' own pages (struct vgpu_client_page), side by side (private to server/)
+ */
+#ifndef VGPUD_PAGES_H
+#define VGPUD_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ring.h"
+
+struct peer;
+
+#define PAGES_NONE UINT32_MAX
+
+/* What the pass over all clients needs of one; together in one array, since it runs once per frame. */
+struct page_seat {
+        bool taken;
+        bool leases; /* its holds are honoured */
+        int wake_fd; /* -1: not granted */
+        /* the ticket in `armed` that got its byte; a client that arms again stores another one */
+        uint32_t answered;
+        struct ring_holder holder;
+};
+
+struct pages {
+        uint8_t *base; /* a reservation of max pages; those of clients are mapped into it */
+        size_t page_bytes;
+        uint32_t max;
+        uint32_t end; /* no seat at or past it is taken */
+        struct page_seat *seat;
+};
+
+/* An all-zero one is what pages_deinit() takes, too. Return: 0 or a negative errno. */
+int pages_init(struct pages *pages, uint32_t max);
+void pages_deinit(struct pages *pages);
+
+/**
+ * pages_take() - make a page and map it
+ * @ret_index: its seat, empty but for `taken`
+ * @ret_fd:    to pass to the client, then to close: the map keeps the page
+ *
+ * Return: 0, -ENOSPC (every seat is taken), or another negative errno.
+ */
+int pages_take(struct pages *pages, uint32_t *ret_index, int *ret_fd);
+
+/* Forget a page; its seat's wake_fd stays the caller's. */
+void pages_leave(struct pages *pages, uint32_t index);
+
+static inline const struct vgpu_client_page *pages_at(const struct pages *pages, uint32_t index)
+{
+        return (const void *)(pages->base + (size_t)index * pages->page_bytes);
+}
+
+/*
+ * Each word once, into a copy that holds still. Whatever is in the page, and whatever the client does to its memfd, is
+ * a value: the size is sealed, so there is no SIGBUS in it, and a hole that was punched reads as zero (and costs the
+ * pass one page fault). Holds with acquire, as ring_look_at() wants them.
+ */
+static inline void pages_load(
+        const struct pages *pages, uint32_t index, struct vgpu_client_page *ret_page)
+{
+        const struct vgpu_client_page *page = pages_at(pages, index);
+
+        ret_page->armed = __atomic_load_n(&page->armed, __ATOMIC_RELAXED);
+        ret_page->interest = __atomic_load_n(&page->interest, __ATOMIC_RELAXED);
+        for (uint32_t i = 0; i < VGPU_PAGE_HOLDS; i++)
+                ret_page->hold[i] = __atomic_load_n(&page->hold[i], __ATOMIC_ACQUIRE);
+}
+
+#endif /* VGPUD_PAGES_H */

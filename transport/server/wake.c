@@ -1,0 +1,244 @@
+/*
+ * wake.c - bytes into the clients' wake sockets, one by one or many at once
+ *
+ * What a client can poll must not be able to stop us. An eventfd is one open file description: its holder clears
+ * O_NONBLOCK, fills the counter, and our write hangs. A pipe has two, but one mutex, which a read() holds while it
+ * copies into the reader's memory; a reader whose memory is a map of a FUSE file answers that page fault when it likes, and
+ * O_NONBLOCK does not keep a writer from waiting for the mutex. Sending on a socket takes no lock that is held over
+ * an access to anybody's memory, so it is a pair of stream sockets: a byte goes in, or it does not.
+ */
+#include "wake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server.h"
+
+#define MAX_ENTRIES 4096u /* of one submission; more clients take several */
+
+/* ---- one by one -------------------------------------------------------------------------------- */
+
+static void count(struct waker_result *result, bool sent)
+{
+        if (sent)
+                result->woken++;
+        else
+                result->refused++;
+}
+
+/* -1 stands for one that is done. */
+static void send_each(struct waker *w, struct waker_result *result)
+{
+        for (uint32_t i = 0; i < w->n; i++) {
+                if (w->fd[i] >= 0)
+                        count(result, send(w->fd[i], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
+        }
+}
+
+/* ---- many at once ------------------------------------------------------------------------------ */
+
+static void stop_uring(struct waker *w)
+{
+        if (w->has_uring)
+                io_uring_queue_exit(&w->uring);
+        w->has_uring = false;
+        w->batch = UINT32_MAX;
+}
+
+static uint32_t reap(struct waker *w, struct waker_result *result)
+{
+        struct io_uring_cqe *cqe;
+        uint32_t n = 0;
+
+        while (io_uring_peek_cqe(&w->uring, &cqe) == 0) {
+                count(result, cqe->res == 1);
+                w->fd[cqe->user_data] = -1;
+                io_uring_cqe_seen(&w->uring, cqe);
+                n++;
+        }
+        return n;
+}
+
+/*
+ * MSG_DONTWAIT makes the kernel answer at once in place of arming a poll or handing over to a worker, so every
+ * completion is there when the submission returns. Should one not be, this kernel is not to be relied on: leave.
+ */
+static bool submit(struct waker *w, uint32_t first, uint32_t n, struct waker_result *result)
+{
+        for (uint32_t i = first; i < first + n; i++) {
+                struct io_uring_sqe *sqe = io_uring_get_sqe(&w->uring);
+
+                if (!sqe)
+                        return false;
+                io_uring_prep_send(sqe, w->fd[i], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+                io_uring_sqe_set_data64(sqe, i);
+        }
+        if (io_uring_submit(&w->uring) != (int)n)
+                return false;
+        return reap(w, result) == n;
+}
+
+static bool send_batch(struct waker *w, struct waker_result *result)
+{
+        for (uint32_t first = 0; first < w->n; first += MAX_ENTRIES) {
+                uint32_t n = w->n - first < MAX_ENTRIES ? w->n - first : MAX_ENTRIES;
+
+                if (!submit(w, first, n, result)) {
+                        reap(w, result);
+                        stop_uring(w);
+                        return false;
+                }
+        }
+        return true;
+}
+
+struct waker_result waker_flush(struct waker *w)
+{
+        struct waker_result result = { 0 };
+
+        if (w->n >= w->batch && w->n > 0)
+                result.batched = send_batch(w, &result);
+        if (!result.batched)
+                send_each(w, &result);
+        w->n = 0;
+        return result;
+}
+
+/* ---- from how many on -------------------------------------------------------------------------- */
+
+#define TRIAL_PAIRS  8u
+#define TRIAL_ROUNDS 5
+#define TRIAL_MOST   128u
+
+struct trial {
+        int ours[TRIAL_PAIRS], theirs[TRIAL_PAIRS];
+};
+
+static uint64_t clock_ns(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static bool trial_open(struct trial *t)
+{
+        bool whole = true;
+
+        for (uint32_t i = 0; i < TRIAL_PAIRS; i++) {
+                int ends[2] = { -1, -1 };
+
+                whole &= socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) ==
+                         0;
+                t->ours[i] = ends[0];
+                t->theirs[i] = ends[1];
+        }
+        return whole;
+}
+
+static void trial_close(const struct trial *t)
+{
+        for (uint32_t i = 0; i < TRIAL_PAIRS; i++) {
+                if (t->ours[i] >= 0)
+                        close(t->ours[i]);
+                if (t->theirs[i] >= 0)
+                        close(t->theirs[i]);
+        }
+}
+
+static uint64_t trial_run(struct waker *w, const struct trial *t, uint32_t n, bool batch)
+{
+        struct waker_result result = { 0 };
+        char bytes[TRIAL_MOST];
+        uint64_t begin, end;
+
+        for (uint32_t i = 0; i < n; i++)
+                waker_add(w, t->ours[i % TRIAL_PAIRS]);
+        begin = clock_ns();
+        if (!batch)
+                send_each(w, &result);
+        else if (w->has_uring)
+                send_batch(w, &result);
+        else
+                begin = 0; /* it broke: never the faster one */
+        end = clock_ns();
+        w->n = 0;
+        for (uint32_t i = 0; i < TRIAL_PAIRS; i++) {
+                while (read(t->theirs[i], bytes, sizeof(bytes)) > 0)
+                        ;
+        }
+        return end - begin;
+}
+
+static bool batch_wins(struct waker *w, const struct trial *t, uint32_t n)
+{
+        uint64_t each = UINT64_MAX, batch = UINT64_MAX;
+
+        for (int round = 0; round < TRIAL_ROUNDS; round++) {
+                uint64_t a = trial_run(w, t, n, false), b = trial_run(w, t, n, true);
+
+                each = a < each ? a : each;
+                batch = b < batch ? b : batch;
+        }
+        return batch < each;
+}
+
+/* Downwards from the most for as long as a batch wins: a crossover is one point, below it nothing is gained. */
+static uint32_t measure(struct waker *w)
+{
+        uint32_t n, best = UINT32_MAX;
+        struct trial t;
+
+        if (trial_open(&t)) {
+                for (n = w->max < TRIAL_MOST ? w->max : TRIAL_MOST; n >= 2; n /= 2) {
+                        if (!batch_wins(w, &t, n))
+                                break;
+                        best = n;
+                }
+        }
+        trial_close(&t);
+        return best;
+}
+
+/* ---- lifetime ---------------------------------------------------------------------------------- */
+
+int waker_init(struct waker *w, uint32_t max, uint32_t batch)
+{
+        uint32_t entries = max < MAX_ENTRIES ? max : MAX_ENTRIES;
+
+        *w = (struct waker){ .max = max, .batch = UINT32_MAX };
+        w->fd = calloc(max, sizeof(*w->fd));
+        if (!w->fd)
+                return -ENOMEM;
+        if (batch == SERVER_BATCH_NEVER || io_uring_queue_init(entries, &w->uring, 0) < 0)
+                return 0;
+        w->has_uring = true;
+        w->batch = batch == 0 || batch == SERVER_BATCH_AUTO ? measure(w) : batch;
+        if (w->batch == UINT32_MAX)
+                stop_uring(w);
+        return 0;
+}
+
+void waker_deinit(struct waker *w)
+{
+        stop_uring(w);
+        free(w->fd);
+        *w = (struct waker){ 0 };
+}
+
+int waker_pair(int *ret_client_end)
+{
+        int ends[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        /* no room for more than a few bytes, and none at all for what the client might send: data, descriptors */
+        setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &(int){ 0 }, sizeof(int));
+        shutdown(ends[0], SHUT_RD);
+        *ret_client_end = ends[1];
+        return ends[0];
+}

@@ -1,0 +1,55 @@
+/*
+ * wake.h - bytes into the clients' wake sockets, one by one or many at once (private to server/)
+ */
+#ifndef VGPUD_WAKE_H
+#define VGPUD_WAKE_H
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct waker {
+        struct io_uring uring;
+        bool has_uring;
+        uint32_t batch; /* from so many on it is one submission; UINT32_MAX without io_uring */
+        uint32_t max;
+        uint32_t n;
+        int *fd; /* whom to wake, n of max */
+};
+
+struct waker_result {
+        uint32_t woken;
+        uint32_t refused; /* the last byte was not taken yet, or the client closed its end */
+        bool batched;
+};
+
+/**
+ * waker_init() - get ready for @max at once
+ * @batch: as server_config.wake_batch; measuring takes a few ms
+ *
+ * Without io_uring (old kernel, seccomp, no memory) everything is done one by one. An all-zero one is what
+ * waker_deinit() takes, too.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int waker_init(struct waker *w, uint32_t max, uint32_t batch);
+void waker_deinit(struct waker *w);
+
+/**
+ * waker_pair() - a wake socket
+ * @ret_client_end: to pass to the client, then to close
+ *
+ * Return: our end, or a negative errno.
+ */
+int waker_pair(int *ret_client_end);
+
+/* Remember one end that waker_pair() gave; at most @max until the next flush. */
+static inline void waker_add(struct waker *w, int fd)
+{
+        w->fd[w->n++] = fd;
+}
+
+/* Write a byte to each that was added. Never waits. */
+struct waker_result waker_flush(struct waker *w);
+
+#endif /* VGPUD_WAKE_H */
