@@ -25,6 +25,10 @@ static const struct journal_event_info events[JOURNAL_N_EVENTS] = {
         [EVENT_CONFIG_BAD] = { "CONFIG_BAD", "2e93571308b64f02ba20a04cd760c1e2", 0, 0 },
         [EVENT_MODE_CHANGED] = { "MODE_CHANGED", "b07b2434ad4e46f888c389a5eaa5c1a6", 10, 60 },
         [EVENT_PRODUCERS_SEVERAL] = { "PRODUCERS_SEVERAL", "527786e3c4864dfab16f3433ad55c961", 10, 60 },
+        [EVENT_WRITER_CONNECTED] = { "WRITER_CONNECTED", "46366862dd0f41b6a8e34556074c4fce", 10, 60 },
+        [EVENT_WRITER_GONE] = { "WRITER_GONE", "7de5ed7d4ec345b3be45841deeb2f44b", 10, 60 },
+        [EVENT_WRITER_UNBELIEVED] = { "WRITER_UNBELIEVED", "d6d0a47902aa4b0d9ec456b0b5140a0f", 10, 60 },
+        [EVENT_CONTROL_FAILED] = { "CONTROL_FAILED", "38c87d1b4e4541c4b9f266e8055fb0e8", 5, 60 },
 };
 /* clang-format on */
 

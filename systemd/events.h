@@ -27,6 +27,10 @@ enum journal_event {
         EVENT_CONFIG_BAD,
         EVENT_MODE_CHANGED,      /* another frame size or format */
         EVENT_PRODUCERS_SEVERAL, /* more than one is alive, one of them was taken */
+        EVENT_WRITER_CONNECTED,  /* the external writer of [control] socket is there */
+        EVENT_WRITER_GONE,
+        EVENT_WRITER_UNBELIEVED, /* an answer of the writer fits nothing it was asked */
+        EVENT_CONTROL_FAILED,    /* what clients ask for cannot be written into the guest */
         JOURNAL_N_EVENTS,
 };
 

@@ -1,0 +1,130 @@
+/*
+ * control.h - what clients ask of the producer, on its way into the guest
+ *
+ * Merges intents (control_merge.h), runs the table of control_state.h, and hands what is to be written to the external writer
+ * (control_link.h) with what it must find in the guest. The daemon itself has no way to write there. Everything on the
+ * loop's thread. One per daemon, and none where no control socket is configured.
+ */
+#ifndef VGPUD_CONTROL_H
+#define VGPUD_CONTROL_H
+
+#include <uv.h>
+
+#include "config/config.h"
+#include "control_link.h"
+#include "control_merge.h"
+#include "control_request.h"
+#include "control_state.h"
+
+#define CONTROL_DEADLINE_MS      1000 /* from sending a WRITE to when it must have been begun */
+#define CONTROL_GRACE_MS         200  /* for its answer, after that */
+#define CONTROL_BACKOFF_FIRST_MS 50
+#define CONTROL_BACKOFF_MOST_MS  2000
+#define CONTROL_TRIES            10 /* of the same thing, then it is given up: some ten seconds */
+
+/* Where intents go now. Borrowed until the next control_set_target(). */
+struct control_target {
+        vgpup_region *region;
+        vmie_mem *mem;
+        uint64_t epoch;
+        uint64_t binding; /* tells one bound region from the next */
+};
+
+/* How far what clients ask for has come, as struct vgpu_msg_intent_state has it. */
+struct control_progress {
+        int error;
+        bool written;
+        uint32_t ctrl_gen, full_frame;
+};
+
+struct control {
+        uv_loop_t *loop;
+        const struct vgpu_config *config;
+        uint8_t instance[16];
+        void (*tell)(void *ctx); /* progress may have changed */
+        void *tell_ctx;
+
+        enum control_state state;
+
+        /* asked for */
+        struct control_merge merge;
+        bool frame_fresh; /* somebody asked for a whole frame, and no WRITE has said so yet */
+
+        /* written to; region NULL: nothing */
+        struct control_target target;
+        bool is_based; /* frame_req continues from this producer's full_frame_ack */
+        bool is_known; /* @block is what the guest's block says */
+        bool is_ours;  /* and we have written to it since it was bound */
+        vgpup_control_intent block;
+        uint32_t ctrl_gen;                 /* of @block */
+        uint32_t frame_req;                /* of the last WRITE */
+        uint32_t ctrl_ack, full_frame_ack; /* as the producer last said */
+
+        /* on its way */
+        struct control_request request;
+        vgpup_control_intent sent;
+        unsigned tries;
+        uint64_t backoff_ms;
+        bool is_silent; /* the writer owes an answer that is overdue */
+
+        struct control_link link;
+        struct control_watch *watch; /* of the writer's socket, NULL: none */
+        uv_poll_t listener;
+        uv_timer_t timer; /* an answer, or the back-off */
+        uv_timer_t visit; /* the writer's first message */
+        uv_timer_t rest;  /* of a listener that cannot accept */
+
+        struct {
+                uint64_t writes; /* sent */
+                uint64_t answers[CONTROL_N_VERDICTS];
+                uint64_t results[VGPU_CONTROL_N_RESULTS]; /* of the answers */
+                uint64_t unanswered;
+                uint64_t unreadable; /* the block could not be read */
+        } counters;
+};
+
+/**
+ * control_init() - listen for a writer
+ * @c:          must outlive the loop's run
+ * @instance:   of this daemon, as in the ring
+ * @tell:       called whenever control_progress() may say something else; must not call back but for getters
+ * @reterr_why: written on failure
+ *
+ * Return: 0, or what listening said, with nothing left behind.
+ */
+int control_init(struct control *c, uv_loop_t *loop, const struct vgpu_config *config,
+        const uint8_t instance[16], void (*tell)(void *ctx), void *tell_ctx,
+        struct server_failure *reterr_why);
+
+/* Say goodbye and close every handle; the loop must run once more. A zeroed control is fine. */
+void control_stop(struct control *c);
+
+/**
+ * control_intents() - what is asked for changed
+ * @merge:      the intents of all clients
+ * @want_frame: somebody asked for a whole frame since the last call
+ */
+void control_intents(struct control *c, const struct control_merge *merge, bool want_frame);
+
+/* Where intents go from now on; a region of NULL, or none: nowhere. To name the same binding again changes nothing. */
+void control_set_target(struct control *c, const struct control_target *target);
+
+/* The target's status was read: what the producer has taken up. */
+void control_status(struct control *c, const vgpup_status *status);
+
+/* ctrl_gen of the last write reported done into the target's block, 0: none. NULL is fine. */
+uint32_t control_ctrl_gen(const struct control *c);
+
+struct control_progress control_progress(const struct control *c);
+
+/* Is a writer connected, and has it said who it is? */
+bool control_has_writer(const struct control *c);
+
+/* Between control.c and control_writer.c. */
+void control_post(struct control *c, enum control_event event);
+void control_post_failure(struct control *c);
+void control_answer(struct control *c, const struct vgpu_control_written *written);
+int control_watch_init(struct control *c);
+void control_watch_stop(struct control *c);
+
+#endif /* VGPUD_CONTROL_H */
