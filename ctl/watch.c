@@ -6,7 +6,6 @@
  */
 #include "ctl.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -53,13 +52,11 @@ static void catch_signals(void)
         sigaction(SIGTERM, &sa, NULL);
 }
 
-/* A buffer of no bytes is too small for any frame, and the refusal carries the frame's descriptor. */
 static void look(struct watch *w)
 {
         struct vgpu_client_frame frame;
 
-        if (vgpu_client_copy_latest(w->client, NULL, 0, &frame) != -ENOSPC ||
-                frame.serial == w->last_serial)
+        if (vgpu_client_peek(w->client, &frame) != 1 || frame.serial == w->last_serial)
                 return;
         /* The first frame may be from before we came: its age is no latency. */
         if (w->last_serial)

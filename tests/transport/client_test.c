@@ -138,62 +138,6 @@ static void missed_frames_are_counted(void **state)
         relay_remove(&r);
 }
 
-static uint64_t publish_rect(struct relay *r, uint32_t x)
-{
-        struct ring_frame frame = relay_frame(1);
-
-        frame.n_damage = 1;
-        frame.damage[0] = (struct vgpu_ring_rect){ x, 0, 1, 1 };
-        return relay_publish_frame(r, &frame);
-}
-
-static void damage_is_since_the_clients_own_last_frame(void **state)
-{
-        struct vgpu_client_frame frame;
-        struct vgpu_client *c;
-        struct relay r;
-
-        (void)state;
-        relay_start(&r);
-        c = relay_client(&r, 0);
-        publish_rect(&r, 1);
-        publish_rect(&r, 2);
-        assert_int_equal(copy(c, &frame), 1);
-        assert_int_equal(frame.n_damage, 0); /* it has nothing yet */
-
-        publish_rect(&r, 3);
-        assert_int_equal(copy(c, &frame), 1);
-        assert_int_equal(frame.n_damage, 1);
-        assert_int_equal(frame.damage[0].x, 3);
-
-        /* two missed, both still in their slots */
-        publish_rect(&r, 4);
-        publish_rect(&r, 5);
-        publish_rect(&r, 6);
-        assert_int_equal(copy(c, &frame), 1);
-        assert_int_equal(frame.n_damage, 3);
-        assert_int_equal(frame.damage[0].x, 4);
-        assert_int_equal(frame.damage[2].x, 6);
-
-        /* more than slots: not known any more */
-        for (uint32_t x = 0; x < 6; x++)
-                publish_rect(&r, x);
-        assert_int_equal(copy(c, &frame), 1);
-        assert_int_equal(frame.n_damage, 0);
-
-        /* one of the missed changed everything */
-        relay_publish(&r);
-        publish_rect(&r, 1);
-        assert_int_equal(copy(c, &frame), 1);
-        assert_int_equal(frame.n_damage, 0);
-
-        publish_rect(&r, 1);
-        assert_int_equal(vgpu_client_copy_again(c, pixels, sizeof(pixels), &frame), 1);
-        assert_int_equal(frame.n_damage, 0);
-        vgpu_client_close(c);
-        relay_remove(&r);
-}
-
 static void a_slot_being_written_is_not_delivered(void **state)
 {
         struct vgpu_client_frame frame;
@@ -813,7 +757,6 @@ int main(void)
                 cmocka_unit_test(a_frame_that_was_there_first_makes_the_descriptor_readable),
                 cmocka_unit_test(a_buffer_too_small_is_told_what_is_needed),
                 cmocka_unit_test(missed_frames_are_counted),
-                cmocka_unit_test(damage_is_since_the_clients_own_last_frame),
                 cmocka_unit_test(a_slot_being_written_is_not_delivered),
                 cmocka_unit_test(records_are_snapshots_with_events_of_their_own),
                 cmocka_unit_test(the_state_is_told_and_makes_frames_stale),

@@ -33,6 +33,7 @@ static void make_ring(struct stage *s, uint64_t slot_bytes, const struct ring *r
                 .slot_bytes = slot_bytes,
                 .generation = s->generation,
                 .tick_period_ms = 1000,
+                .lease_ns = UINT64_C(60000000000),
                 .replaces = replaces,
         };
 

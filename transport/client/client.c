@@ -152,7 +152,8 @@ struct vgpu_client *vgpu_client_close(struct vgpu_client *c)
 {
         if (!c)
                 return NULL;
-        mapping_close(&c->map);
+        lease_drop_all(c);
+        mapping_unref(c->map);
         page_close(&c->page);
         if (c->wake_fd >= 0)
                 close(c->wake_fd);

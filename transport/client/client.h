@@ -16,6 +16,13 @@ enum phase {
         PHASE_ONLINE,
 };
 
+/* A frame the caller holds; its index is that of the word in the page. */
+struct held {
+        struct mapping *map; /* a reference; NULL: free */
+        uint64_t serial;
+        uint32_t slot, seq;
+};
+
 struct vgpu_client {
         char *path;
         char name[32];
@@ -39,7 +46,10 @@ struct vgpu_client {
         uint32_t changes; /* VGPU_CHANGE_* to be woken for, 0: any */
         int reported;     /* mask of the events that the caller wants to hear of */
 
-        struct mapping map;
+        struct mapping *map; /* the newest ring that came; NULL: none ever did */
+        struct held held[VGPU_PAGE_HOLDS];
+        uint64_t released; /* generation the daemon was told to forget, with all older ones */
+        uint32_t granted;  /* by the last WELCOME */
         uint32_t daemon_pid;
 
         /* serials already reported as events */
@@ -50,7 +60,8 @@ struct vgpu_client {
 
         uint64_t copied; /* serial of the last frame copied, 0: none of this instance */
         struct vgpu_client_stats stats;
-        struct vgpu_client_stats told; /* what the daemon was last sent */
+        struct vgpu_client_stats welcome; /* what they were then: the daemon counts from there */
+        struct vgpu_msg_stats told;       /* what it was last sent */
         uint64_t told_ns;
 
         _Alignas(uint64_t) uint8_t packet[VGPU_MSG_MAX];
@@ -94,6 +105,44 @@ int goodbye_errno(uint32_t reason);
 
 /* Arm the timer for c->due_ns, or disarm it (0). */
 void connection_arm(struct vgpu_client *c, uint64_t due_ns);
+
+/* Tell the daemon of rings that are not mapped any more. */
+void connection_release(struct vgpu_client *c);
+
+/* ---- frame.c ---- */
+
+/* A frame in its slot, as its confirmed descriptor has it. */
+struct frame_source {
+        uint32_t slot, seq;
+        struct vgpu_ring_desc desc;
+};
+
+/* The newest frame's publish word. Return: 1, 0 (none newer than serial @after), -EPROTO. */
+int frame_newest(const struct vgpu_client *c, uint64_t after, uint64_t *ret_word);
+
+/* Its descriptor. Return: 1 (confirmed and sound), -EAGAIN (overtaken), -EPROTO. */
+int frame_read(const struct vgpu_client *c, uint64_t word, struct frame_source *ret);
+
+void frame_describe(
+        const struct vgpu_client *c, const struct vgpu_ring_desc *d, struct vgpu_client_frame *ret);
+
+/* It was delivered. */
+void frame_account(struct vgpu_client *c, const struct vgpu_client_frame *f);
+
+/* ---- damage.c ---- */
+
+/**
+ * damage_since() - what @newest differs in from the frame of serial @base
+ * @base: 0: none
+ * @f:    width and height are set; gets damage and n_damage
+ */
+void damage_since(const struct mapping *m, uint64_t base, const struct vgpu_ring_desc *newest,
+        struct vgpu_client_frame *f);
+
+/* ---- lease.c ---- */
+
+/* Let go of every map that is only held; nobody is told. */
+void lease_drop_all(struct vgpu_client *c);
 
 /* ---- snapshot.c ---- */
 

@@ -122,6 +122,8 @@ int connection_start(struct vgpu_client *c, uint64_t now_ns)
 
         if (!(c->flags & VGPU_CLIENT_NO_WAKE_FD))
                 wants |= VGPU_WANT_WAKE;
+        if (c->flags & VGPU_CLIENT_LEASES)
+                wants |= VGPU_WANT_LEASE;
         fd = connection_open(c->path, wants, c->name);
         err = fd < 0 ? fd : watch(c, fd);
         if (err < 0) {
@@ -138,46 +140,57 @@ int connection_start(struct vgpu_client *c, uint64_t now_ns)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-static bool same_instance(const struct vgpu_client *c, const struct mapping *m)
+/* A generation is let go of once its map is: a frame that is held keeps that of its ring. */
+void connection_release(struct vgpu_client *c)
 {
-        return c->map.header && memcmp(c->map.identity.instance, m->identity.instance,
-                                        sizeof(m->identity.instance)) == 0;
+        struct vgpu_msg_release msg = { .header = message_header(VGPU_MSG_RELEASE, sizeof(msg)) };
+        uint64_t oldest;
+
+        if (c->phase != PHASE_ONLINE || !c->map)
+                return;
+        oldest = c->map->identity.generation;
+        for (size_t i = 0; i < VGPU_PAGE_HOLDS; i++) {
+                const struct mapping *m = c->held[i].map;
+
+                if (m && mapping_same_instance(m, c->map) && m->identity.generation < oldest)
+                        oldest = m->identity.generation;
+        }
+        msg.generation = oldest - 1;
+        if (msg.generation > c->released &&
+                message_send(c->sock, &msg, sizeof(msg), NULL, 0, NULL, 0) == 0)
+                c->released = msg.generation;
 }
 
 /*
  * Put a new ring in place of the one mapped. The old map stays until here: what the client last saw remains
- * readable through every gap.
+ * readable through every gap; for as long as a frame in it is held, it stays after that, too.
  */
 static int adopt_ring(struct vgpu_client *c, int fd)
 {
-        struct vgpu_msg_release release = {
-                .header = message_header(VGPU_MSG_RELEASE, sizeof(release)),
-        };
-        struct mapping new;
-        int err = mapping_open(&new, fd);
+        struct mapping *new;
+        int err = mapping_new(fd, &new);
         int events = 0;
 
         if (err < 0)
                 return err;
-        if (same_instance(c, &new)) {
-                if (c->map.identity.generation == new.identity.generation) {
-                        mapping_close(&new);
+        if (c->map && mapping_same_instance(c->map, new)) {
+                if (c->map->identity.generation == new->identity.generation) {
+                        mapping_unref(new);
                         return 0;
                 }
-                release.generation = c->map.identity.generation;
         } else {
-                if (c->map.header)
+                if (c->map)
                         events |= VGPU_CLIENT_INSTANCE;
                 c->seen.frame = 0;
                 c->copied = 0;
+                c->released = new->identity.generation - 1;
         }
         /* frames count on over the rings of an instance, records need not */
         c->seen.liveness = c->seen.cursor = c->seen.geometry = c->seen.status = 0;
-        mapping_close(&c->map);
+        mapping_unref(c->map);
         c->map = new;
         c->stats.generations++;
-        if (release.generation != 0)
-                message_send(c->sock, &release, sizeof(release), NULL, 0, NULL, 0);
+        connection_release(c);
         return events | VGPU_CLIENT_GENERATION;
 }
 
@@ -236,6 +249,9 @@ static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
                 fds[msg->generation != 0] = -1;
         }
         c->daemon_pid = msg->daemon_pid;
+        c->granted = msg->granted;
+        c->welcome = c->stats;
+        memset(&c->told, 0, sizeof(c->told));
         c->phase = PHASE_ONLINE;
         c->backoff_ms = 0;
         /* what is in the ring already rings no bell: let the caller's poll return once for it */
@@ -334,17 +350,21 @@ int connection_read(struct vgpu_client *c, uint64_t now_ns)
 
 void connection_tell_stats(struct vgpu_client *c, uint64_t now_ns)
 {
+        const struct vgpu_client_stats *from = &c->welcome;
         struct vgpu_msg_stats msg = {
                 .header = message_header(VGPU_MSG_STATS, sizeof(msg)),
-                .frames_seen = c->stats.frames,
-                .frames_missed = c->stats.missed,
-                .torn_retries = c->stats.torn_retries,
+                .frames_seen = c->stats.frames - from->frames,
+                .frames_missed = c->stats.missed - from->missed,
+                .torn_retries = c->stats.torn_retries - from->torn_retries,
+                .leases = c->stats.leases - from->leases,
+                .lost = c->stats.lost - from->lost,
+                .last_serial = c->copied,
         };
 
         if (c->phase != PHASE_ONLINE || now_ns - c->told_ns < STATS_PERIOD_NS ||
-                memcmp(&c->told, &c->stats, sizeof(c->told)) == 0)
+                memcmp(&c->told, &msg, sizeof(msg)) == 0)
                 return;
-        c->told = c->stats;
+        c->told = msg;
         c->told_ns = now_ns;
         message_send(c->sock, &msg, sizeof(msg), NULL, 0, NULL, 0);
 }

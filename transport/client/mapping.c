@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -35,6 +36,17 @@ static bool layout_is_sound(const struct vgpu_ring_identity *id, uint64_t file_b
                id->slot_count * id->slot_bytes <= id->total_bytes - id->slot_offset;
 }
 
+static bool history_is_sound(const struct vgpu_ring_identity *id)
+{
+        uint64_t end = id->history_offset + (uint64_t)id->history_count * id->history_bytes;
+
+        if (!(id->features & VGPU_RING_FEATURE_HISTORY))
+                return true;
+        return id->history_count > 0 && id->history_offset >= sizeof(struct vgpu_ring_header) &&
+               id->history_offset % 8 == 0 && id->history_bytes % 8 == 0 &&
+               id->history_bytes >= sizeof(struct vgpu_ring_change) && end <= id->slot_offset;
+}
+
 static int check(struct mapping *m)
 {
         memcpy(&m->identity, &m->header->identity, sizeof(m->identity));
@@ -42,13 +54,14 @@ static int check(struct mapping *m)
                 return -EPROTO;
         if (VGPU_RING_MAJOR(m->identity.version) != VGPU_RING_MAJOR(VGPU_RING_VERSION))
                 return -EPROTONOSUPPORT;
-        return layout_is_sound(&m->identity, m->len) ? 0 : -EPROTO;
+        return layout_is_sound(&m->identity, m->len) && history_is_sound(&m->identity) ? 0
+                                                                                       : -EPROTO;
 }
 
-int mapping_open(struct mapping *m, int fd)
+int mapping_new(int fd, struct mapping **ret_map)
 {
         int seals = fcntl(fd, F_GET_SEALS);
-        struct mapping new = { 0 };
+        struct mapping *m;
         struct stat st;
         void *map;
         int err;
@@ -62,22 +75,40 @@ int mapping_open(struct mapping *m, int fd)
         map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
         if (map == MAP_FAILED)
                 return errno == ENOMEM ? -ENOMEM : -EPROTO;
-        new.header = map;
-        new.len = (size_t)st.st_size;
-        err = check(&new);
+        m = calloc(1, sizeof(*m));
+        if (!m) {
+                munmap(map, (size_t)st.st_size);
+                return -ENOMEM;
+        }
+        *m = (struct mapping){ .header = map, .len = (size_t)st.st_size, .n_refs = 1 };
+        err = check(m);
         if (err < 0) {
-                mapping_close(&new);
+                mapping_unref(m);
                 return err;
         }
-        *m = new;
+        *ret_map = m;
         return 0;
 }
 
-void mapping_close(struct mapping *m)
+struct mapping *mapping_ref(struct mapping *m)
 {
-        if (m->header)
+        m->n_refs++;
+        return m;
+}
+
+struct mapping *mapping_unref(struct mapping *m)
+{
+        if (m && --m->n_refs == 0) {
                 munmap((void *)m->header, m->len);
-        *m = (struct mapping){ 0 };
+                free(m);
+        }
+        return NULL;
+}
+
+bool mapping_same_instance(const struct mapping *a, const struct mapping *b)
+{
+        return memcmp(a->identity.instance, b->identity.instance, sizeof(a->identity.instance)) ==
+               0;
 }
 
 const struct vgpu_ring_desc *mapping_desc(const struct mapping *m, uint32_t slot)
@@ -93,11 +124,6 @@ const uint8_t *mapping_pixels(const struct mapping *m, uint32_t slot)
         const uint8_t *base = (const uint8_t *)m->header;
 
         return base + m->identity.slot_offset + slot * m->identity.slot_bytes;
-}
-
-bool mapping_seq_held(const uint32_t *seq, uint32_t at)
-{
-        return seq_held(seq, at);
 }
 
 bool mapping_read_record(const uint32_t *seq, const void *src, void *dst, size_t len)
@@ -137,4 +163,24 @@ bool mapping_read_desc(
         ret->seq = *ret_seq;
         load_desc(ret, d);
         return seq_held(&d->seq, *ret_seq);
+}
+
+bool mapping_read_change(const struct mapping *m, uint64_t serial, struct vgpu_ring_change *ret)
+{
+        const struct vgpu_ring_identity *id = &m->identity;
+        const struct vgpu_ring_change *change;
+        uint32_t seq;
+
+        if (!(id->features & VGPU_RING_FEATURE_HISTORY))
+                return false;
+        change = (const void *)((const uint8_t *)m->header + id->history_offset +
+                                serial % id->history_count * id->history_bytes);
+        if (!seq_read(&change->seq, &seq))
+                return false;
+        ret->seq = seq;
+        ret->n_damage = __atomic_load_n(&change->n_damage, __ATOMIC_RELAXED);
+        ret->serial = __atomic_load_n(&change->serial, __ATOMIC_RELAXED);
+        if (ret->n_damage <= VGPU_RING_MAX_DAMAGE)
+                words_load(ret->damage, change->damage, ret->n_damage * sizeof(ret->damage[0]));
+        return seq_held(&change->seq, seq) && ret->serial == serial;
 }

@@ -13,15 +13,15 @@ uint64_t tick_overdue_ns(const struct vgpu_client *c)
 {
         uint64_t tick;
 
-        if (!c->map.header)
+        if (!c->map)
                 return 0;
-        tick = __atomic_load_n(&c->map.header->tick_ns, __ATOMIC_RELAXED);
-        return tick + OVERDUE_PERIODS * NS_PER_MS * c->map.identity.tick_period_ms;
+        tick = __atomic_load_n(&c->map->header->tick_ns, __ATOMIC_RELAXED);
+        return tick + OVERDUE_PERIODS * NS_PER_MS * c->map->identity.tick_period_ms;
 }
 
 static bool read_liveness(const struct vgpu_client *c, struct vgpu_ring_liveness *ret)
 {
-        const struct vgpu_ring_liveness_record *rec = &c->map.header->liveness;
+        const struct vgpu_ring_liveness_record *rec = &c->map->header->liveness;
 
         return mapping_read_record(&rec->seq, &rec->value, ret, sizeof(*ret));
 }
@@ -46,7 +46,7 @@ static int if_moved(const uint64_t *serial, uint64_t *seen, int event)
 
 int ring_events(struct vgpu_client *c, uint64_t now_ns)
 {
-        const struct vgpu_ring_header *h = c->map.header;
+        const struct vgpu_ring_header *h = c->map ? c->map->header : NULL;
         uint64_t serial;
         int events = 0;
         bool overdue;
@@ -81,7 +81,7 @@ static int snapshot(
 
 int vgpu_client_cursor(struct vgpu_client *c, struct vgpu_ring_cursor *ret)
 {
-        const struct vgpu_ring_header *h = c->map.header;
+        const struct vgpu_ring_header *h = c->map ? c->map->header : NULL;
 
         if (!h)
                 return -ENODATA;
@@ -90,7 +90,7 @@ int vgpu_client_cursor(struct vgpu_client *c, struct vgpu_ring_cursor *ret)
 
 int vgpu_client_geometry(struct vgpu_client *c, struct vgpu_ring_geometry *ret)
 {
-        const struct vgpu_ring_header *h = c->map.header;
+        const struct vgpu_ring_header *h = c->map ? c->map->header : NULL;
 
         if (!h)
                 return -ENODATA;
@@ -100,7 +100,7 @@ int vgpu_client_geometry(struct vgpu_client *c, struct vgpu_ring_geometry *ret)
 
 int vgpu_client_status(struct vgpu_client *c, struct vgpu_ring_status *ret)
 {
-        const struct vgpu_ring_header *h = c->map.header;
+        const struct vgpu_ring_header *h = c->map ? c->map->header : NULL;
 
         if (!h)
                 return -ENODATA;
@@ -112,15 +112,15 @@ void vgpu_client_state(struct vgpu_client *c, struct vgpu_client_state *ret)
         memset(ret, 0, sizeof(*ret));
         ret->connected = c->phase == PHASE_ONLINE;
         ret->daemon_pid = c->daemon_pid;
-        if (!c->map.header)
+        if (!c->map)
                 return;
         if (!read_liveness(c, &ret->stream))
                 memset(&ret->stream, 0, sizeof(ret->stream));
-        ret->tick_ns = __atomic_load_n(&c->map.header->tick_ns, __ATOMIC_RELAXED);
-        ret->tick_period_ms = c->map.identity.tick_period_ms;
+        ret->tick_ns = __atomic_load_n(&c->map->header->tick_ns, __ATOMIC_RELAXED);
+        ret->tick_period_ms = c->map->identity.tick_period_ms;
         ret->tick_overdue = monotonic_ns() > tick_overdue_ns(c);
-        ret->generation = c->map.identity.generation;
-        memcpy(ret->instance, c->map.identity.instance, sizeof(ret->instance));
+        ret->generation = c->map->identity.generation;
+        memcpy(ret->instance, c->map->identity.instance, sizeof(ret->instance));
 }
 
 const char *vgpu_client_state_name(uint32_t state)

@@ -21,9 +21,9 @@ static uint64_t nap_ns(const struct vgpu_client *c, uint64_t now_ns, uint64_t en
         uint64_t nap = end_ns == NO_LIMIT ? NO_LIMIT : end_ns - now_ns;
         uint64_t overdue_ns = tick_overdue_ns(c);
         uint64_t look = overdue_ns > now_ns ? overdue_ns - now_ns + NS_PER_MS
-                                            : c->map.identity.tick_period_ms * NS_PER_MS;
+                                            : c->map->identity.tick_period_ms * NS_PER_MS;
 
-        if (c->phase == PHASE_ONLINE && c->map.header && look < nap)
+        if (c->phase == PHASE_ONLINE && c->map && look < nap)
                 nap = look;
         return nap;
 }
@@ -45,7 +45,7 @@ static int nap_in_poll(struct vgpu_client *c, uint64_t nap)
  */
 static int nap_on_futex(struct vgpu_client *c, uint32_t wake, uint64_t nap)
 {
-        uint64_t period = c->map.identity.tick_period_ms * NS_PER_MS;
+        uint64_t period = c->map->identity.tick_period_ms * NS_PER_MS;
         struct timespec ts;
 
         if (nap > period)
@@ -54,7 +54,7 @@ static int nap_on_futex(struct vgpu_client *c, uint32_t wake, uint64_t nap)
                 .tv_sec = (time_t)(nap / (1000 * NS_PER_MS)),
                 .tv_nsec = (long)(nap % (1000 * NS_PER_MS)),
         };
-        if (syscall(SYS_futex, &c->map.header->wake, FUTEX_WAIT, wake, &ts, NULL, 0) == 0)
+        if (syscall(SYS_futex, &c->map->header->wake, FUTEX_WAIT, wake, &ts, NULL, 0) == 0)
                 return 0;
         return errno == EAGAIN || errno == ETIMEDOUT ? 0 : -errno;
 }
@@ -65,9 +65,9 @@ static int nap(struct vgpu_client *c, uint64_t now_ns, uint64_t end_ns)
         uint32_t wake = 0;
         int events;
 
-        if (c->map.header && c->phase == PHASE_ONLINE && c->wake_fd < 0) {
+        if (c->map && c->phase == PHASE_ONLINE && c->wake_fd < 0) {
                 /* loaded before the look: a change after it makes the futex return at once */
-                wake = __atomic_load_n(&c->map.header->wake, __ATOMIC_ACQUIRE);
+                wake = __atomic_load_n(&c->map->header->wake, __ATOMIC_ACQUIRE);
                 events = client_look(c, now_ns);
                 return events ? events : nap_on_futex(c, wake, nap_ns(c, now_ns, end_ns));
         }

@@ -37,6 +37,7 @@ struct vgpu_client;
 #define VGPU_CLIENT_NO_WAKE_FD   UINT32_C(1) /* for vgpu_client_wait(): sleep on the ring's futex */
 #define VGPU_CLIENT_NO_RECONNECT UINT32_C(2) /* stay disconnected once the daemon has gone */
 #define VGPU_CLIENT_WAIT_DAEMON  UINT32_C(4) /* connect without a daemon, find it later */
+#define VGPU_CLIENT_LEASES       UINT32_C(8) /* ask for leases: vgpu_client_acquire() */
 
 struct vgpu_client_options {
         uint32_t flags;
@@ -109,6 +110,8 @@ struct vgpu_client_stats {
         uint64_t torn_retries; /* copies thrown away because the slot was reused under them */
         uint64_t generations;  /* rings mapped */
         uint64_t reconnects;
+        uint64_t leases; /* frames acquired */
+        uint64_t lost;   /* of them, those the daemon took back before they were released */
 };
 
 /**
@@ -184,6 +187,49 @@ int vgpu_client_copy_latest(
 /* The same whether or not the newest frame was copied before; 0 then means there is none. Damage is whole. */
 int vgpu_client_copy_again(
         struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame);
+
+/**
+ * vgpu_client_peek() - describe the newest frame without copying it
+ * @ret_frame: written on 1
+ *
+ * Takes nothing: the frame stays new for copy_latest and acquire, and damage is as they would give it.
+ * Cost: one descriptor, no system call.
+ *
+ * Return: 1, 0 (nothing newer than what was copied or acquired last), -ENODATA, -EPROTO.
+ */
+int vgpu_client_peek(struct vgpu_client *c, struct vgpu_client_frame *ret_frame);
+
+/**
+ * vgpu_client_acquire() - hold the newest frame where it lies, without a copy
+ * @ret_frame:  written on 1
+ * @ret_pixels: ret_frame->bytes readable bytes, valid until released or closed; never faults, whatever the daemon does
+ *
+ * Needs VGPU_CLIENT_LEASES. The daemon leaves a held slot alone for the lease time, counted from when a newer frame
+ * came, and while fewer than its slots minus two are held by anybody; so hold one or two at a time, and shortly. It
+ * never waits for a holder: after use, vgpu_client_release() says whether the frame stayed whole. Frames count as
+ * delivered as with copy_latest. A frame held outlives its ring and its daemon.
+ * Cost: no system call, no copy.
+ *
+ * Return: 1 (held), 0 (nothing newer than what was copied or acquired last, or every try was overtaken), -EBUSY (all
+ * VGPU_PAGE_HOLDS holds are in use, or one is a frame of the same serial from a daemon before this one: release it),
+ * -EOPNOTSUPP (no lease was granted), -ENODATA (no ring was ever
+ * mapped), -EPROTO (the ring's descriptor makes no sense).
+ */
+int vgpu_client_acquire(
+        struct vgpu_client *c, struct vgpu_client_frame *ret_frame, const void **ret_pixels);
+
+/**
+ * vgpu_client_intact() - is a held frame still whole?
+ * @serial: of a frame acquired and not released
+ *
+ * Every byte read from it before this call is the frame's if the answer is 1. No system call.
+ *
+ * Return: 1, 0 (the daemon took the slot back: what was read since the last 1 may be torn), -ENOENT (not held).
+ */
+int vgpu_client_intact(const struct vgpu_client *c, uint64_t serial);
+
+/* Let go of a held frame; its pixels are out of bounds afterwards. Return: as vgpu_client_intact() just before. */
+int vgpu_client_release(struct vgpu_client *c, uint64_t serial);
 
 /**
  * vgpu_client_cursor(), vgpu_client_geometry(), vgpu_client_status() - snapshots
