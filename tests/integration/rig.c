@@ -14,6 +14,9 @@
 
 #define MAX_WORDS 32
 
+/* Not all that is waited for wakes a client: how often to look. */
+#define LOOK_MS 100
+
 /* ---- parts --------------------------------------------------------------------------------------------------------- */
 
 void rig_guest_simulated(struct rig *rig, const char *const *more)
@@ -114,7 +117,7 @@ void rig_until(struct rig *rig, rig_condition condition, uint64_t arg, const cha
 
                 if (now_ns > deadline_ns)
                         give_up(rig, what);
-                events = vgpu_client_wait(rig->verify.client, 1000);
+                events = vgpu_client_wait(rig->verify.client, LOOK_MS);
                 assert_true(events >= 0);
                 rig->reconnects += (events & VGPU_CLIENT_RECONNECTED) != 0;
                 verify_dispatched(&rig->verify, events);

@@ -16,7 +16,7 @@
 #include "vm_proc.h"
 
 /* Only reached by a test that has failed; generous, because an emulated machine under sanitizers is slow. */
-#define RIG_PATIENCE_MS 60000
+#define RIG_PATIENCE_MS 120000
 
 struct rig {
         bool is_vm;

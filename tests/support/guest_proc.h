@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define GUEST_PROC_TIMEOUT_MS 60000
+#define GUEST_PROC_TIMEOUT_MS 120000
 
 /* What a guest says of itself. A key it does not send leaves its field zero. */
 struct guest_facts {

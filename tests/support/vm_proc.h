@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #define VM_PROC_TIMEOUT_MS                                                                         \
-        60000 /* emulation on a busy machine is slow; a test that hits this has hung */
+        120000 /* emulation on a busy machine is slow; a test that hits this has hung */
 
 /* What script/vm is asked for; NULL or false leaves its default. */
 struct vm_proc_options {
