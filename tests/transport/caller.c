@@ -190,7 +190,8 @@ static void visit(const char *path, struct stranger *seen)
                 seen->drop_error = ((struct vgpu_msg_reply *)buf)->error;
 }
 
-struct stranger stranger_visits(struct relay *r, uid_t uid, gid_t gid, gid_t extra)
+struct stranger stranger_visits(
+        struct relay *r, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups)
 {
         struct stranger seen = { .intent_error = 1, .drop_error = 1 };
         struct pollfd pfd = { .events = POLLIN };
@@ -200,7 +201,7 @@ struct stranger stranger_visits(struct relay *r, uid_t uid, gid_t gid, gid_t ext
         assert_int_equal(pipe(ends), 0);
         pid = fork();
         if (pid == 0) {
-                if (setgroups(1, &extra) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
+                if (setgroups(n_groups, groups) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
                         _exit(4);
                 visit(r->path, &seen);
                 _exit(write(ends[1], &seen, sizeof(seen)) == sizeof(seen) ? 0 : 5);

@@ -58,9 +58,10 @@ struct stranger {
 };
 
 /*
- * What a user sees: a child becomes @uid with group @gid and supplementary group @extra, greets, says INTENT and DROP of
- * pid 1, and returns what it was told. Turns the relay until it has. Takes root.
+ * What a user sees: a child becomes @uid with group @gid and the @n_groups supplementary @groups, greets, says INTENT and
+ * DROP of pid 1, and returns what it was told. Turns the relay until it has. Takes root.
  */
-struct stranger stranger_visits(struct relay *r, uid_t uid, gid_t gid, gid_t extra);
+struct stranger stranger_visits(
+        struct relay *r, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups);
 
 #endif /* CALLER_H */

@@ -1,5 +1,5 @@
 /*
- * server_test.c - the listening socket, limits, and clients that do not read
+ * server_test.c - the listening socket, and clients that do not read
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -189,41 +189,6 @@ static void a_listening_descriptor_is_taken_only_if_it_is_one(void **state)
         assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
-static void one_too_many_is_told_so(void **state)
-{
-        static const struct server_config limits[] = {
-                { .group = SERVER_GROUP_NONE, .max_clients = 2 },
-                { .group = SERVER_GROUP_NONE, .max_clients = 9, .max_clients_user = 2 },
-        };
-
-        (void)state;
-        for (size_t i = 0; i < 2; i++) {
-                _Alignas(uint64_t) uint8_t buf[4096];
-                struct relay r;
-                int fds[3];
-
-                relay_start_with(&r, &limits[i]);
-                for (int k = 0; k < 3; k++)
-                        fds[k] = dial_and_greet(r.path, 0);
-                relay_turn(&r);
-                assert_int_equal(server_n_peers(r.server), 2);
-                assert_int_equal(server_counters(r.server)->refused[VGPU_GOODBYE_FULL], 1);
-                assert_int_equal(hear(fds[2], buf, sizeof(buf), NULL, NULL), VGPU_MSG_GOODBYE);
-                assert_int_equal(((struct vgpu_msg_goodbye *)buf)->reason, VGPU_GOODBYE_FULL);
-
-                /* and let in once another has gone */
-                close(fds[0]);
-                close(fds[2]);
-                relay_turn(&r);
-                fds[2] = dial_and_greet(r.path, 0);
-                relay_turn(&r);
-                assert_int_equal(hear(fds[2], buf, sizeof(buf), NULL, NULL), VGPU_MSG_WELCOME);
-                close(fds[1]);
-                close(fds[2]);
-                relay_remove(&r);
-        }
-}
-
 static void running_out_of_descriptors_refuses_instead_of_spinning(void **state)
 {
         _Alignas(uint64_t) uint8_t buf[4096];
@@ -392,7 +357,6 @@ int main(void)
                 cmocka_unit_test(a_bad_place_is_named),
                 cmocka_unit_test(an_unwritable_folder_is_named),
                 cmocka_unit_test(a_listening_descriptor_is_taken_only_if_it_is_one),
-                cmocka_unit_test(one_too_many_is_told_so),
                 cmocka_unit_test(running_out_of_descriptors_refuses_instead_of_spinning),
                 cmocka_unit_test(a_reserve_that_was_lost_is_taken_again),
                 cmocka_unit_test(who_does_not_read_is_sent_the_newest_ring_later),
