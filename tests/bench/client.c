@@ -3,7 +3,8 @@
  *
  * Its role is how it waits and what it does with a frame:
  *      word   sleeps on the ring's futex; then it knows the newest frame and sees it mapped
- *      fd     the same in a poll loop on the handle's descriptor, woken by its pipe
+ *      fd     the same in a poll loop on the handle's descriptor, woken by its wake fd
+ *      lease  as fd, then holds the frame where it lies and reads its first and last byte
  *      copy   as fd, then copies the frame into memory of its own
  *      idle   is connected and never waits
  * A sample is the time since the daemon's publish_ns.
@@ -32,13 +33,28 @@ static void sample(struct reader *r, const struct vgpu_client_frame *frame)
                 now_ns > frame->publish_ns ? now_ns - frame->publish_ns : 0);
 }
 
-/* Too small a buffer gets the frame's checked description and no copy. */
 static void look(struct reader *r)
 {
         struct vgpu_client_frame frame;
 
-        if (vgpu_client_copy_latest(r->client, NULL, 0, &frame) == -ENOSPC)
+        if (vgpu_client_peek(r->client, &frame) == 1)
                 sample(r, &frame);
+}
+
+static void hold(struct reader *r)
+{
+        struct vgpu_client_frame frame;
+        const void *pixels;
+        const volatile uint8_t *bytes;
+
+        if (vgpu_client_acquire(r->client, &frame, &pixels) != 1)
+                return;
+        bytes = pixels;
+        (void)bytes[0];
+        (void)bytes[frame.bytes - 1];
+        sample(r, &frame);
+        if (vgpu_client_release(r->client, frame.serial) != 1)
+                r->worker.sheet->n_bad++;
 }
 
 static void copy(struct reader *r)
@@ -71,6 +87,7 @@ static const struct way {
 } ways[] = {
         { "word", VGPU_CLIENT_NO_WAKE_FD, wait_on_word, look },
         { "fd", 0, wait_in_poll, look },
+        { "lease", VGPU_CLIENT_LEASES, wait_in_poll, hold },
         { "copy", 0, wait_in_poll, copy },
         { "idle", 0, NULL, NULL },
 };

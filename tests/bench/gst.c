@@ -6,8 +6,6 @@
  * from its own thread, without an appsrc and its queue. The client takes them in shmsrc's streaming thread. Nothing
  * waits for a clock. What an application adds to that is left out in the peer's favour.
  */
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,22 +122,13 @@ static void push(struct source *s)
 static void run_source(struct bench_worker *w)
 {
         struct source s;
-        struct pollfd fds[2];
+        int timer;
 
         source_start(&s, w);
-        fds[0] = (struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN };
-        fds[1] = (struct pollfd){ .fd = bench_frame_timer(w), .events = POLLIN };
+        timer = bench_frame_timer(w);
         bench_ready(w);
-        for (;;) {
-                uint64_t expired;
-
-                if (poll(fds, 2, -1) < 0 && errno != EINTR)
-                        bench_fail(w, "poll: %s", strerror(errno));
-                if (fds[0].revents)
-                        break;
-                if (read(fds[1].fd, &expired, sizeof(expired)) == sizeof(expired))
-                        push(&s);
-        }
+        while (bench_wait_frame(w, timer))
+                push(&s);
         /* removes its file in /dev/shm */
         gst_element_set_state(s.pipeline, GST_STATE_NULL);
 }

@@ -29,8 +29,15 @@
         .peer = true
 
 const struct way ways[N_WAYS] = {
+        [WAY_FLOOR] = { .name = "floor: one bare futex",
+                .producer = "vgpu-bench-floor",
+                .producer_role = "source",
+                .client = "vgpu-bench-floor",
+                .client_role = "client",
+                .floor = true },
         [WAY_WORD] = { .name = "ring, wake word", .what = "on the wake word", OUR_ENDS("word") },
         [WAY_FD] = { .name = "ring, wake fd", .what = "on their wake fds", OUR_ENDS("fd") },
+        [WAY_LEASE] = { .name = "ring, lease", OUR_ENDS("lease") },
         [WAY_COPY] = { .name = "ring, copy", .copies = true, OUR_ENDS("copy") },
         [WAY_IDLE] = { .name = "ring, nobody waits", .what = "nobody", OUR_ENDS("idle") },
         [WAY_PIPEWIRE] = { .name = "PipeWire, data thread", PIPEWIRE_ENDS("-rt") },

@@ -18,8 +18,10 @@
 #define MAX_CLIENTS 512u
 
 enum way_id {
+        WAY_FLOOR, /* nobody's: the least there is to it */
         WAY_WORD,
         WAY_FD,
+        WAY_LEASE,
         WAY_COPY,
         WAY_IDLE, /* clients that do not wait: only what they cost */
         WAY_PIPEWIRE,

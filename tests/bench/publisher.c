@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "worker.h"
 
 #define TICK_MS     100
+#define LEASE_NS    UINT64_C(500000000)
 #define MAX_CLIENTS 1024u
 #define XRGB8888    UINT32_C(0x34325258) /* "XR24" */
 
@@ -53,22 +53,19 @@ static void start(struct publisher *p)
                 .slot_bytes = p->worker.frame_bytes,
                 .generation = 1,
                 .instance = { 1 },
-                .tick_period_ms = TICK_MS };
+                .tick_period_ms = TICK_MS,
+                .lease_ns = LEASE_NS };
         const struct vgpu_ring_liveness liveness = {
                 .state = VGPU_RING_STREAMING, .run_epoch = 1, .epoch = 1, .since_ns = bench_now()
         };
         struct server_config config = { .listen_fd = -1,
                 .mode = 0600,
                 .group = SERVER_GROUP_NONE,
-                .max_clients = MAX_CLIENTS };
-        struct rlimit files;
+                .max_clients = MAX_CLIENTS,
+                .lease_ns = LEASE_NS };
         char path[108];
         int err;
 
-        if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-                files.rlim_cur = files.rlim_max;
-                setrlimit(RLIMIT_NOFILE, &files);
-        }
         snprintf(path, sizeof(path), "%s/vgpud.sock", p->worker.dir);
         config.path = path;
         err = ring_new(&ring, &p->ring);

@@ -20,6 +20,7 @@ struct way {
         const char *daemon, *daemon_role; /* started first; NULL: none */
         const char *skip;                 /* why this build has not got it; NULL: it has */
         bool peer;                        /* not ours */
+        bool floor;                       /* no transport at all */
         bool copies;                      /* the client ends with the frame in memory of its own */
 };
 

@@ -76,7 +76,7 @@ static unsigned judge_peer(
                 const struct row *ours;
                 double ratio;
 
-                if (ways[way].peer || ways[way].copies != ways[peer->way].copies)
+                if (ways[way].peer || ways[way].floor || ways[way].copies != ways[peer->way].copies)
                         continue;
                 ours = plan_find(p, &peer->scene, way);
                 ratio = ours ? row_ratio(p, peer, ours) : 0;

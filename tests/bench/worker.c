@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,4 +168,19 @@ int bench_frame_timer(const struct bench_worker *w)
         if (fd < 0 || timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
                 bench_fail(w, "no timer: %s", strerror(errno));
         return fd;
+}
+
+bool bench_wait_frame(const struct bench_worker *w, int timer)
+{
+        struct pollfd fds[2] = { { .fd = STDIN_FILENO, .events = POLLIN },
+                { .fd = timer, .events = POLLIN } };
+        uint64_t expired;
+
+        do {
+                if (poll(fds, 2, -1) < 0 && errno != EINTR)
+                        bench_fail(w, "poll: %s", strerror(errno));
+                if (fds[0].revents)
+                        return false;
+        } while (read(timer, &expired, sizeof(expired)) != sizeof(expired));
+        return true;
 }

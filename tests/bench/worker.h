@@ -76,7 +76,10 @@ void bench_stamp(const struct bench_worker *w, void *frame);
 /* The client's end of that: it holds @frame now. Reads first and last bytes, notes how long it took to get here. */
 void bench_take(struct bench_worker *w, const void *frame);
 
-/* Absolute CLOCK_MONOTONIC timer with the frame period. Return: its descriptor. */
+/* Absolute CLOCK_MONOTONIC timer with the frame period, non-blocking. Return: its descriptor. */
 int bench_frame_timer(const struct bench_worker *w);
+
+/* Sleep until it is time for a frame. Return: false when the producer is to end. */
+bool bench_wait_frame(const struct bench_worker *w, int timer);
 
 #endif /* BENCH_WORKER_H */
