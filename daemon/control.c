@@ -16,16 +16,25 @@ uint32_t control_ctrl_gen(const struct control *c)
         return c && c->is_ours ? c->ctrl_gen : 0;
 }
 
-struct control_progress control_progress(const struct control *c)
+bool control_progress(const struct control *c, struct control_progress *ret_progress)
 {
+        *ret_progress = (struct control_progress){ 0 };
         switch (c->state) {
         case CONTROL_WRITTEN:
         case CONTROL_APPLIED:
-                return (struct control_progress){ 0, true, c->ctrl_gen, c->block.full_frame_req };
+                ret_progress->written = true;
+                ret_progress->ctrl_gen = c->ctrl_gen;
+                ret_progress->full_frame = c->block.full_frame_req;
+                return true;
         case CONTROL_GIVEN_UP:
-                return (struct control_progress){ .error = -EIO };
+                ret_progress->error = -EIO;
+                return true;
+        case CONTROL_AWAY:
+        case CONTROL_WAITING:
+                ret_progress->error = control_has_writer(c) ? 0 : -ENOTCONN;
+                return true;
         default:
-                return (struct control_progress){ .error = control_has_writer(c) ? 0 : -ENOTCONN };
+                return false;
         }
 }
 

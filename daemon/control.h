@@ -90,7 +90,7 @@ struct control {
  * @tell:       called whenever control_progress() may say something else; must not call back but for getters
  * @reterr_why: written on failure
  *
- * Return: 0, or what listening said, with nothing left behind.
+ * Return: 0, or what listening said; control_stop() is right in every case.
  */
 int control_init(struct control *c, uv_loop_t *loop, const struct vgpu_config *config,
         const uint8_t instance[16], void (*tell)(void *ctx), void *tell_ctx,
@@ -115,7 +115,12 @@ void control_status(struct control *c, const vgpup_status *status);
 /* ctrl_gen of the last write reported done into the target's block, 0: none. NULL is fine. */
 uint32_t control_ctrl_gen(const struct control *c);
 
-struct control_progress control_progress(const struct control *c);
+/* Return: true with *ret_progress; false while it is on its way and there is nothing new to tell. */
+bool control_progress(const struct control *c, struct control_progress *ret_progress);
+
+/* For `vgpuctl status`: a new object; NULL, JSON's null, for a @c of NULL. */
+struct json_object;
+struct json_object *control_json(const struct control *c);
 
 /* Is a writer connected, and has it said who it is? */
 bool control_has_writer(const struct control *c);

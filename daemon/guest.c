@@ -81,6 +81,8 @@ static void start_looking(struct guest *g)
 
 static void unbind(struct guest *g)
 {
+        if (g->control)
+                control_set_target(g->control, NULL);
         vgpup_close(g->region);
         g->region = NULL;
 }
@@ -238,6 +240,20 @@ static void run_actions(struct guest *g, unsigned actions)
         }
 }
 
+/* Only a producer that lives is asked for anything; one that stalled is asked again when it goes on. */
+static void aim_control(struct guest *g)
+{
+        const struct control_target target = {
+                .region = g->region,
+                .mem = &g->mem,
+                .epoch = g->n_epochs,
+                .binding = g->n_bindings,
+        };
+
+        if (g->control)
+                control_set_target(g->control, g->state == GUEST_STREAMING ? &target : NULL);
+}
+
 void guest_post(struct guest *g, enum guest_event event)
 {
         struct guest_step step = guest_next(g->state, event);
@@ -258,6 +274,7 @@ void guest_post(struct guest *g, enum guest_event event)
         run_actions(g, step.actions);
         if (g->state != GUEST_STOPPING)
                 guest_tell(g);
+        aim_control(g);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "config/config.h"
+#include "control.h"
 #include "epoch.h"
 #include "guest_clock.h"
 #include "guest_state.h"
@@ -24,6 +25,7 @@ struct guest {
         uv_loop_t *loop;
         const struct vgpu_config *config;
         struct outlet *outlet;
+        struct control *control; /* told where intents go; NULL: nowhere */
 
         enum guest_state state;
         uint64_t since_ns; /* in this state, CLOCK_MONOTONIC */

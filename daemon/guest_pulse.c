@@ -85,6 +85,8 @@ void guest_report_run(struct guest *g)
 
 static void tell_status(struct guest *g, const vgpup_status *status)
 {
+        if (g->control)
+                control_status(g->control, status);
         outlet_set_status(g->outlet, &(struct vgpu_ring_status){
                                              .status = status->status,
                                              .backend = status->backend,
@@ -93,6 +95,7 @@ static void tell_status(struct guest *g, const vgpup_status *status)
                                              .supported_formats = status->supported_formats,
                                              .ctrl_ack = status->ctrl_ack,
                                              .full_frame_ack = status->full_frame_ack,
+                                             .ctrl_gen = control_ctrl_gen(g->control),
                                              .heartbeat = status->heartbeat,
                                              .content_change_ns = status->content_change_ns,
                                      });
