@@ -45,6 +45,18 @@ static int answer(void *ctx, uint32_t what, char *buf, size_t cap)
         return snprintf(buf, cap, "{\"what\":%u}", what);
 }
 
+static void intents_changed(void *ctx)
+{
+        (void)ctx;
+        for (struct peer *p = server_next_peer(server, NULL); p; p = server_next_peer(server, p)) {
+                const struct vgpu_msg_intent intent = peer_info(p).intent;
+
+                require(!(intent.fields & VGPU_INTENT_FPS) || intent.fps <= 1000,
+                        "an intent out of range is taken");
+                peer_tell_intent(p, 0, true, 1, 2);
+        }
+}
+
 static void start(void)
 {
         struct server_config config = {
@@ -53,7 +65,10 @@ static void start(void)
                 .mode = 0600,
                 .group = SERVER_GROUP_NONE,
                 .max_clients = 4,
+                .lease_ns = 1000,
+                .wake_batch = SERVER_BATCH_NEVER,
                 .query = answer,
+                .intents_changed = intents_changed,
         };
 
         path[strlen(path) - 2] = '\0';

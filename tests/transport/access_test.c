@@ -252,6 +252,46 @@ static void the_limit_on_open_files_bears_out_the_one_on_clients(void **state)
         }
 }
 
+#define FLIGHT 16u
+
+/* What is sent and not read counts against its sender's limit on open files, unless that is root. */
+static int never_read(void)
+{
+        const struct rlimit files = { FLIGHT * SERVER_FDS_CLIENT + SERVER_FDS_OTHER,
+                FLIGHT * SERVER_FDS_CLIENT + SERVER_FDS_OTHER };
+        struct relay r;
+
+        if (setrlimit(RLIMIT_NOFILE, &files) < 0 || !become_nobody())
+                return 2;
+        relay_start_with(
+                &r, &(struct server_config){ .group = SERVER_GROUP_NONE, .max_clients = 99 });
+        if (server_max_clients(r.server) != FLIGHT)
+                return 3;
+        for (uint32_t i = 0; i < FLIGHT; i++) {
+                dial_and_greet(r.path, UINT32_MAX);
+                relay_turn(&r);
+                relay_regenerate(&r, RELAY_BYTES);
+        }
+        if (server_n_peers(r.server) != FLIGHT || r.turns_dropped != 0)
+                return 4;
+        /* and the daemon can still open what it needs */
+        relay_regenerate(&r, 2 * RELAY_BYTES);
+        relay_remove(&r);
+        return 0;
+}
+
+static void everything_unread_fits_the_limit_on_open_files(void **state)
+{
+        pid_t pid;
+
+        (void)state;
+        needs_root();
+        pid = fork();
+        if (pid == 0)
+                _exit(never_read());
+        assert_int_equal(process_wait(pid), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -261,6 +301,7 @@ int main(void)
                 cmocka_unit_test(asking_and_dropping_are_rights_of_their_own),
                 cmocka_unit_test(one_too_many_is_told_so),
                 cmocka_unit_test(a_users_limit_is_that_users_alone),
+                cmocka_unit_test(everything_unread_fits_the_limit_on_open_files),
                 cmocka_unit_test(the_limit_on_open_files_bears_out_the_one_on_clients),
         };
 

@@ -455,6 +455,36 @@ static void a_flood_ends_the_connection(void **state)
         relay_remove(&r);
 }
 
+/* Else connecting again would buy what a flood does not. */
+static void who_has_just_connected_may_say_little(void **state)
+{
+        struct relay r;
+        struct packet p;
+        int fd, turns = 0;
+
+        (void)state;
+        relay_start(&r);
+        fd = dial(&r);
+        say_hello(fd, 0);
+        put(&p, VGPU_MSG_QUERY, sizeof(struct vgpu_msg_query));
+        ((struct vgpu_msg_query *)p.bytes)->what = VGPU_QUERY_STATUS;
+        for (int i = 0; i < 10; i++)
+                assert_int_equal(transmit(fd, &p), 0);
+        while (turns == 0 || server_n_peers(r.server) == 1) {
+                relay_turn(&r);
+                turns++;
+        }
+        assert_int_equal(turns, 3);
+        assert_int_equal(r.last_goodbye, VGPU_GOODBYE_FLOOD);
+        assert_int_equal(hear(fd, &p), VGPU_MSG_WELCOME);
+        for (int i = 0; i < 7; i++)
+                assert_int_equal(hear(fd, &p), VGPU_MSG_REPLY);
+        assert_int_equal(hear(fd, &p), VGPU_MSG_GOODBYE);
+        assert_true(((struct vgpu_msg_goodbye *)p.bytes)->retry_ms >= 1000);
+        close(fd);
+        relay_remove(&r);
+}
+
 static void one_message_a_second_is_no_flood(void **state)
 {
         struct relay r;
@@ -490,6 +520,7 @@ int main(void)
                 cmocka_unit_test(a_query_is_answered_with_its_cookie),
                 cmocka_unit_test(who_asks_and_never_reads_is_dropped),
                 cmocka_unit_test(a_flood_ends_the_connection),
+                cmocka_unit_test(who_has_just_connected_may_say_little),
                 cmocka_unit_test(one_message_a_second_is_no_flood),
         };
 

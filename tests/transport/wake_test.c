@@ -9,10 +9,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "caller.h"
@@ -21,22 +29,30 @@
 
 /* Every test runs with plain sends and with submissions: what a client sees must be the same. */
 static struct relay relay;
+static uint32_t
+        batch; /* what the server made of it: without io_uring there are single sends only */
+
+static void start(uint32_t asked)
+{
+        relay_start_with(&relay, &(struct server_config){ .group = SERVER_GROUP_NONE,
+                                         .max_clients = CROWD + 1,
+                                         .wake_batch = asked });
+        batch = server_wake_batch(relay.server);
+}
 
 static int start_plain(void **state)
 {
         (void)state;
-        relay_start_with(&relay, &(struct server_config){ .group = SERVER_GROUP_NONE,
-                                         .max_clients = CROWD + 1,
-                                         .wake_batch = SERVER_BATCH_NEVER });
+        start(SERVER_BATCH_NEVER);
         return 0;
 }
 
 static int start_batched(void **state)
 {
         (void)state;
-        relay_start_with(&relay,
-                &(struct server_config){
-                        .group = SERVER_GROUP_NONE, .max_clients = CROWD + 1, .wake_batch = 1 });
+        start(1);
+        if (batch != 1)
+                print_message("no io_uring here: single sends in place of submissions\n");
         return 0;
 }
 
@@ -128,7 +144,8 @@ static void of_a_crowd_those_who_armed_are_woken(void **state)
                 for (uint32_t i = 0; i < CROWD; i++)
                         assert_int_equal(caller_wakes(&crowd[i]), i % round == 0);
         }
-        if (server_wake_batch(relay.server) == 1)
+        assert_int_equal(server_wake_batch(relay.server), batch);
+        if (batch == 1)
                 assert_int_equal(counters()->batches, 19);
         else
                 assert_int_equal(counters()->batches, 0);
@@ -155,6 +172,8 @@ static void a_client_that_never_reads_its_wakes_is_sent_a_few(void **state)
                 relay_publish(&relay);
                 assert_int_equal(caller_wakes(&healthy), 1);
         }
+        /* a submission answered each refusal at once, or the server would have turned away from them */
+        assert_int_equal(server_wake_batch(relay.server), batch);
         bytes = caller_wakes(&greedy);
         assert_true(bytes > 0 && bytes < 100);
         caller_arm(&greedy, ++ticket, 0);
@@ -176,7 +195,84 @@ static void a_client_that_closes_its_end_hurts_nobody(void **state)
         relay_publish(&relay);
         assert_int_equal(counters()->wakes, 0);
         assert_int_equal(counters()->wakes_full, 1);
+        assert_int_equal(server_wake_batch(relay.server), batch);
         caller_stop(&c);
+}
+
+/* ---- a reader in the middle of a read, for ever ------------------------------------------------ */
+
+struct stuck {
+        pthread_t thread;
+        int faults;
+        int fd;
+        void *area;
+};
+
+static void *read_into_nowhere(void *arg)
+{
+        struct stuck *s = arg;
+
+        return (void *)read(s->fd, s->area, 100);
+}
+
+/* Memory whose first touch waits for us, as that of a FUSE file waits for its server. */
+static bool stuck_init(struct stuck *s, int fd)
+{
+        struct uffdio_api api = { .api = UFFD_API };
+        struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+        s->fd = fd;
+        s->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+        if (s->faults < 0 || ioctl(s->faults, UFFDIO_API, &api) < 0)
+                return false;
+        s->area = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        range.range = (struct uffdio_range){ .start = (uintptr_t)s->area, .len = 4096 };
+        return ioctl(s->faults, UFFDIO_REGISTER, &range) == 0;
+}
+
+static void stuck_wait(const struct stuck *s)
+{
+        struct pollfd pfd = { .fd = s->faults, .events = POLLIN };
+
+        assert_int_equal(poll(&pfd, 1, -1), 1);
+}
+
+static void stuck_end(struct stuck *s)
+{
+        struct uffdio_zeropage page = { .range = { .start = (uintptr_t)s->area, .len = 4096 } };
+
+        assert_int_equal(ioctl(s->faults, UFFDIO_ZEROPAGE, &page), 0);
+        pthread_join(s->thread, NULL);
+        close(s->faults);
+        munmap(s->area, 4096);
+}
+
+/* With a pipe the server would now wait for a lock that the client keeps as long as it likes. */
+static void a_reader_that_never_finishes_holds_up_nobody(void **state)
+{
+        struct caller stuck, healthy;
+        struct stuck s;
+
+        (void)state;
+        caller_start(&stuck, &relay, VGPU_WANT_WAKE);
+        caller_start(&healthy, &relay, VGPU_WANT_WAKE);
+        if (!stuck_init(&s, stuck.wake_fd)) {
+                print_message("skipped: no userfaultfd\n");
+                skip();
+        }
+        caller_arm(&stuck, 1, 0);
+        relay_publish(&relay);
+        assert_int_equal(pthread_create(&s.thread, NULL, read_into_nowhere, &s), 0);
+        stuck_wait(&s);
+        for (uint32_t ticket = 2; ticket < 1000; ticket++) {
+                caller_arm(&stuck, ticket, 0);
+                caller_arm(&healthy, ticket, 0);
+                relay_publish(&relay);
+                assert_int_equal(caller_wakes(&healthy), 1);
+        }
+        stuck_end(&s);
+        caller_stop(&stuck);
+        caller_stop(&healthy);
 }
 
 /* Nothing can be put into it, so nothing of ours is ever held up or filled by what a client sends there. */
@@ -214,6 +310,76 @@ static void the_wake_socket_ends_with_the_client_and_the_daemon(void **state)
         caller_stop(&c);
 }
 
+/* ---- without io_uring -------------------------------------------------------------------------- */
+
+/* What a service's SystemCallFilter= does, or an old kernel (ENOSYS). */
+static void refuse_call(uint32_t number, uint32_t error)
+{
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog filter = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+                prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+                _exit(77);
+}
+
+static void wake_without(uint32_t number, uint32_t error, uint32_t asked, bool before)
+{
+        struct caller c;
+
+        if (before)
+                refuse_call(number, error);
+        start(asked);
+        caller_start(&c, &relay, VGPU_WANT_WAKE);
+        if (!before)
+                refuse_call(number, error);
+        for (uint32_t ticket = 1; ticket < 10; ticket++) {
+                caller_arm(&c, ticket, 0);
+                relay_publish(&relay);
+                if (caller_wakes(&c) != 1)
+                        _exit(2);
+        }
+        if (server_wake_batch(relay.server) != UINT32_MAX || counters()->wakes != 9)
+                _exit(3);
+        caller_stop(&c);
+        relay_remove(&relay);
+        _exit(0);
+}
+
+static void where_io_uring_is_refused_single_sends_do(void **state)
+{
+        static const struct {
+                uint32_t number, error, asked;
+                bool before; /* the server was made */
+        } rows[] = {
+                { SYS_io_uring_setup, ENOSYS, 1, true },
+                { SYS_io_uring_setup, EPERM, SERVER_BATCH_AUTO, true },
+                { SYS_io_uring_enter, EPERM, SERVER_BATCH_AUTO, true },
+                { SYS_io_uring_enter, EPERM, 1, true },
+                { SYS_io_uring_enter, EPERM, 1, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                pid_t pid = fork();
+                int status;
+
+                if (pid == 0)
+                        wake_without(rows[i].number, rows[i].error, rows[i].asked, rows[i].before);
+                status = process_wait(pid);
+                if (status == 77) {
+                        print_message("skipped: no seccomp\n");
+                        skip();
+                }
+                assert_int_equal(status, 0);
+        }
+}
+
 static void when_to_batch_is_measured_if_nobody_says(void **state)
 {
         static const uint32_t asked[] = { 0, SERVER_BATCH_AUTO, SERVER_BATCH_NEVER, 7 };
@@ -222,19 +388,19 @@ static void when_to_batch_is_measured_if_nobody_says(void **state)
         for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
                 struct relay r;
                 int before = count_fds();
-                uint32_t batch;
+                uint32_t from;
 
                 relay_start_with(&r, &(struct server_config){ .group = SERVER_GROUP_NONE,
                                              .max_clients = 256,
                                              .wake_batch = asked[i] });
-                batch = server_wake_batch(r.server);
-                print_message("asked %u: from %u on\n", asked[i], batch);
+                from = server_wake_batch(r.server);
+                print_message("asked %u: from %u on\n", asked[i], from);
                 if (asked[i] == SERVER_BATCH_NEVER)
-                        assert_int_equal(batch, UINT32_MAX);
+                        assert_int_equal(from, UINT32_MAX);
                 else if (asked[i] == 7)
-                        assert_true(batch == 7 || batch == UINT32_MAX);
+                        assert_true(from == 7 || from == UINT32_MAX);
                 else
-                        assert_true(batch >= 2);
+                        assert_true(from >= 2);
                 relay_remove(&r);
                 assert_int_equal(count_fds(), before);
         }
@@ -255,8 +421,10 @@ int main(void)
                 BOTH(of_a_crowd_those_who_armed_are_woken),
                 BOTH(a_client_that_never_reads_its_wakes_is_sent_a_few),
                 BOTH(a_client_that_closes_its_end_hurts_nobody),
+                BOTH(a_reader_that_never_finishes_holds_up_nobody),
                 BOTH(the_wake_socket_has_one_direction),
                 BOTH(the_wake_socket_ends_with_the_client_and_the_daemon),
+                cmocka_unit_test(where_io_uring_is_refused_single_sends_do),
                 cmocka_unit_test(when_to_batch_is_measured_if_nobody_says),
         };
 

@@ -4,6 +4,7 @@
  * How the intents of several clients become one, and who writes it into the guest, is the daemon's business.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "message.h"
 #include "peer.h"
@@ -62,8 +63,10 @@ int peer_take_intent(struct peer *p, const void *packet)
 
         if (error == 0) {
                 p->intent = *msg;
-                if (msg->fields & VGPU_INTENT_FRAME)
+                if (msg->fields & VGPU_INTENT_FRAME) {
                         p->frame_requests++;
+                        s->counters.frame_requests++;
+                }
         }
         tell(p, msg->cookie, error);
         if (error == 0)
@@ -74,7 +77,7 @@ int peer_take_intent(struct peer *p, const void *packet)
 void peer_tell_intent(
         struct peer *p, int error, bool written, uint32_t ctrl_gen, uint32_t full_frame)
 {
-        p->intent_state = (struct vgpu_msg_intent_state){
+        const struct vgpu_msg_intent_state state = {
                 .header = message_header(VGPU_MSG_INTENT_STATE, sizeof(p->intent_state)),
                 .cookie = p->intent.cookie,
                 .error = error,
@@ -82,6 +85,11 @@ void peer_tell_intent(
                 .ctrl_gen = ctrl_gen,
                 .full_frame = full_frame,
         };
+
+        /* One client's wishes must not make messages for all the others. */
+        if (memcmp(&state, &p->intent_state, sizeof(state)) == 0)
+                return;
+        p->intent_state = state;
         p->untold = true;
         peer_offer_intent_state(p);
 }

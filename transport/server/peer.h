@@ -31,6 +31,8 @@ struct server {
         uint32_t n_peers;
         uint32_t n_condemned; /* told goodbye, not freed yet */
         struct server_counters counters;
+        enum vgpu_goodbye refusal; /* of the last one refused */
+        char refusal_text[sizeof(((struct vgpu_msg_goodbye *)0)->text)];
         char reply[VGPU_REPLY_MAX];
 };
 

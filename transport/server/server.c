@@ -171,6 +171,8 @@ static int refuse(struct server *s, int fd, enum vgpu_goodbye reason, const char
 {
         send_goodbye(fd, reason, text);
         close(fd);
+        s->refusal = reason;
+        snprintf(s->refusal_text, sizeof(s->refusal_text), "%s", text);
         s->counters.refused[reason]++;
         return -ECONNREFUSED;
 }
@@ -194,6 +196,12 @@ static int refuse_for_want_of_fds(struct server *s)
                 err = 0; /* accept takes a descriptor before it looks whether anybody waits */
         keep_reserve(s);
         return err;
+}
+
+enum vgpu_goodbye server_last_refusal(const struct server *s, const char **ret_text)
+{
+        *ret_text = s->refusal_text;
+        return s->refusal;
 }
 
 static uint32_t n_peers_of(const struct server *s, uid_t uid)

@@ -139,6 +139,9 @@ int server_fd(const struct server *s);
  */
 int server_accept(struct server *s, uint64_t now_ns, struct peer **ret_peer);
 
+/* The client that server_accept() refused last: why, and what it was told. */
+enum vgpu_goodbye server_last_refusal(const struct server *s, const char **ret_text);
+
 /**
  * server_set_ring() - the ring clients get from now on
  * @ring: borrowed until the next call; NULL: none
@@ -196,6 +199,7 @@ struct server_counters {
         uint64_t wakes;                    /* bytes sent into wake sockets */
         uint64_t wakes_full;       /* those that had room for none, or that the client closed */
         uint64_t batches;          /* submissions in place of single sends */
+        uint64_t frame_requests;   /* intents that ask for a whole frame */
         uint64_t dropped_by_admin; /* rises when server_drop() or a DROP message dropped somebody */
 };
 

@@ -16,6 +16,16 @@
 /* Far enough ahead for a miss to be over when its turn comes: a look takes some 5 ns, a line from another core 60. */
 #define AHEAD 12u
 
+/* Nothing named, nothing kept: a look would find and change nothing. */
+static bool holds_nothing(const struct page_seat *seat, const struct vgpu_client_page *page)
+{
+        uint64_t any = seat->holder.standing;
+
+        for (uint32_t i = 0; i < VGPU_PAGE_HOLDS; i++)
+                any |= page->hold[i];
+        return any == 0;
+}
+
 static bool is_due(struct page_seat *seat, const struct vgpu_client_page *page, uint32_t changes)
 {
         if (page->armed == 0 || page->armed == seat->answered || seat->wake_fd < 0)
@@ -51,7 +61,7 @@ static void pass(struct server *s, struct ring *ring, uint32_t changes)
                 if (!seat->taken)
                         continue;
                 pages_load(pages, i, &page);
-                if (ring && seat->leases)
+                if (ring && seat->leases && !holds_nothing(seat, &page))
                         ring_look_at(ring, &seat->holder, page.hold, VGPU_PAGE_HOLDS);
                 if (is_due(seat, &page, changes))
                         waker_add(&s->waker, seat->wake_fd);
