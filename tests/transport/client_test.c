@@ -750,6 +750,40 @@ static void a_query_brings_its_report(void **state)
         assert_int_equal(rmdir(dir), 0);
 }
 
+static void an_administrator_has_a_process_dropped(void **state)
+{
+        char dir[] = "/tmp/vgpud-drop-XXXXXX", path[64], lock[80];
+        struct vgpu_client_options options = { .flags = VGPU_CLIENT_NO_RECONNECT };
+        struct vgpu_client *c[3] = { NULL };
+        struct vgpu_client_failure why;
+        uint32_t count = 0, reason;
+        pid_t pid;
+
+        (void)state;
+        assert_non_null(mkdtemp(dir));
+        snprintf(path, sizeof(path), "%s/ring.sock", dir);
+        snprintf(lock, sizeof(lock), "%s.lock", path);
+        pid = relay_fork(path, 1000, RELAY_BYTES);
+        assert_int_equal(vgpu_client_drop(path, (uint32_t)getpid(), 0, &count, &why), -ESRCH);
+        assert_non_null(strstr(why.text, "No such client"));
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(vgpu_client_connect(path, &options, &c[i], NULL), 0);
+        assert_int_equal(vgpu_client_drop(path, (uint32_t)getpid(), 0, &count, &why), 0);
+        assert_int_equal(count, 3);
+        for (int i = 0; i < 3; i++) {
+                wait_for(c[i], VGPU_CLIENT_DISCONNECTED);
+                vgpu_client_goodbye(c[i], &reason);
+                assert_int_equal(reason, VGPU_GOODBYE_DROPPED);
+                vgpu_client_close(c[i]);
+        }
+        assert_int_equal(vgpu_client_drop(path, (uint32_t)getpid(), 0, NULL, NULL), -ESRCH);
+        assert_int_equal(vgpu_client_drop("/nonexistent.sock", 1, 0, NULL, NULL), -ENOENT);
+        process_kill(pid);
+        unlink(path);
+        unlink(lock);
+        assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -772,6 +806,7 @@ int main(void)
                 cmocka_unit_test(a_descriptor_that_lies_is_not_believed),
                 cmocka_unit_test(too_many_clients_is_an_error_of_its_own),
                 cmocka_unit_test(a_query_brings_its_report),
+                cmocka_unit_test(an_administrator_has_a_process_dropped),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
  * client.c - the handle: connect, one descriptor, dispatch, close
  *
- * Everything that can make the library act is in one epoll: the socket, the wake pipe and a timer for retries. So a
+ * Everything that can make the library act is in one epoll: the socket, the wake descriptor and a timer for retries. So a
  * caller polls one descriptor for the handle's whole life, through every reconnect.
  */
 #include "client.h"
@@ -62,6 +62,8 @@ static int client_init(struct vgpu_client *c, const char *path, const struct vgp
         c->timeout_ns = (uint64_t)timeout_ms * NS_PER_MS;
         set_interest(c, o->interest);
         snprintf(c->name, sizeof(c->name), "%s", o->name ? o->name : program_invocation_short_name);
+        c->random = monotonic_ns() ^ (uint64_t)getpid() << 32 ^ (uintptr_t)c;
+        c->random += c->random == 0;
         c->path = strdup(path);
         if (!c->path)
                 return -ENOMEM;
@@ -173,18 +175,13 @@ int vgpu_client_fd(const struct vgpu_client *c)
         return c->epoll_fd;
 }
 
-/* Empty the wake pipe before looking at the ring: a change after that look then leaves a byte to be found. */
+/* Empty the wake descriptor before looking at the ring: a change after that look then leaves a byte to be found. */
 static void drain_wake(struct vgpu_client *c)
 {
-        char bytes[4096];
-        ssize_t n;
+        char bytes[256];
 
-        if (c->wake_fd < 0)
-                return;
-        do {
-                n = read(c->wake_fd, bytes, sizeof(bytes));
-        } while (n == (ssize_t)sizeof(bytes));
-        if (n == 0) {
+        /* one byte per ticket: more than fit are more than were due, and leave it readable */
+        if (c->wake_fd >= 0 && read(c->wake_fd, bytes, sizeof(bytes)) == 0) {
                 /* the daemon's end is closed; the socket will say so too, but must not have to race this one */
                 epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, c->wake_fd, NULL);
                 close(c->wake_fd);
@@ -199,19 +196,27 @@ int client_take(struct vgpu_client *c, uint64_t now_ns)
         if (c->phase != PHASE_OFFLINE)
                 events |= connection_read(c, now_ns);
         drain_wake(c);
+        intent_send(c);
+        connection_release(c);
         connection_tell_stats(c, now_ns);
         return events & c->reported;
 }
 
 int client_look(struct vgpu_client *c, uint64_t now_ns)
 {
-        return ring_events(c, now_ns) & c->reported;
+        return (ring_events(c, now_ns) | intent_look(c)) & c->reported;
 }
 
 void client_arm(struct vgpu_client *c)
 {
-        if (c->wake_fd >= 0)
-                page_arm(&c->page, c->changes);
+        uint32_t changes = c->changes;
+
+        if (c->wake_fd < 0)
+                return;
+        /* the producer's acknowledgement is in the status record */
+        if (changes != 0 && c->intent.state.progress == VGPU_CLIENT_INTENT_WRITTEN)
+                changes |= VGPU_CHANGE_STATUS;
+        page_arm(&c->page, changes);
 }
 
 int vgpu_client_dispatch(struct vgpu_client *c)

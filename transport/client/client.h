@@ -4,6 +4,7 @@
 #ifndef VGPU_CLIENT_PRIVATE_H
 #define VGPU_CLIENT_PRIVATE_H
 
+#include "intent.h"
 #include "mapping.h"
 #include "page.h"
 #include "vgpu_client.h"
@@ -38,7 +39,10 @@ struct vgpu_client {
         uint64_t due_ns;   /* next try in OFFLINE, deadline in HELLO */
         uint32_t backoff_ms;
         bool was_online;
-        int last_error; /* of the last attempt that failed */
+        int last_error;    /* of the last attempt that failed */
+        uint64_t random;   /* spreads retries; never 0 */
+        bool turned_away;  /* by the goodbye below, on this connection */
+        uint32_t retry_ms; /* its advice */
         uint32_t goodbye;
         char goodbye_text[192];
 
@@ -48,6 +52,7 @@ struct vgpu_client {
 
         struct mapping *map; /* the newest ring that came; NULL: none ever did */
         struct held held[VGPU_PAGE_HOLDS];
+        uint64_t attached; /* generation that came last over this connection */
         uint64_t released; /* generation the daemon was told to forget, with all older ones */
         uint32_t granted;  /* by the last WELCOME */
         uint32_t daemon_pid;
@@ -59,6 +64,7 @@ struct vgpu_client {
         } seen;
 
         uint64_t copied; /* serial of the last frame copied, 0: none of this instance */
+        struct intent intent;
         struct vgpu_client_stats stats;
         struct vgpu_client_stats welcome; /* what they were then: the daemon counts from there */
         struct vgpu_msg_stats told;       /* what it was last sent */
@@ -71,13 +77,13 @@ uint64_t monotonic_ns(void);
 
 /* ---- client.c: the steps of dispatch ---- */
 
-/* Act on timer and socket, empty the wake pipe. Return: set of events. */
+/* Act on timer and socket, empty the wake descriptor. Return: set of events. */
 int client_take(struct vgpu_client *c, uint64_t now_ns);
 
 /* Compare the ring with what was reported. Return: set of events. */
 int client_look(struct vgpu_client *c, uint64_t now_ns);
 
-/* Before the look that decides whether to sleep. After client_take(), which empties the pipe. */
+/* Before the look that decides whether to sleep. After client_take(), which empties the descriptor. */
 void client_arm(struct vgpu_client *c);
 
 /* failure.c: fill @why with an errno and what it means here; @why may be NULL. Returns @error. */
@@ -94,7 +100,7 @@ int connection_start(struct vgpu_client *c, uint64_t now_ns);
 /* Take every message that has come. Return: set of events. */
 int connection_read(struct vgpu_client *c, uint64_t now_ns);
 
-/* Close the socket and the wake pipe and schedule what follows. @error: why. Return: set of events. */
+/* Close the socket and the wake descriptor and schedule what follows. @error: why. Return: set of events. */
 int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns);
 
 /* Tell the daemon about ourselves, at most once a second. */

@@ -3,7 +3,8 @@
  *
  * Nothing here waits: connecting to a local socket succeeds or fails at once, and the welcome is taken when it
  * comes. The first retry after a loss follows almost immediately, since a restarted daemon behind a listening
- * socket that systemd kept is there already; then 10 ms, doubling to 1 s.
+ * socket that systemd kept is there already; then 10 ms, doubling to 1 s, or as much later as a goodbye asked for. Up to
+ * half as much again is added at random, since all clients of a daemon lose it at the same moment.
  */
 #include "client.h"
 
@@ -12,15 +13,19 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "message.h"
 
-#define FIRST_RETRY_MS        1
-#define BACKOFF_MIN_MS        10u
-#define BACKOFF_MAX_MS        1000u
+#define FIRST_RETRY_MS 1
+#define BACKOFF_MIN_MS 10u
+#define BACKOFF_MAX_MS 1000u
+#define ADVICE_MAX_MS  60000u
+/* turned away until somebody changes something: that may have happened */
+#define HOPELESS_MS           30000u
 #define NS_PER_MS             UINT64_C(1000000)
 #define STATS_PERIOD_NS       (1000 * NS_PER_MS)
 #define MESSAGES_PER_DISPATCH 32
@@ -38,14 +43,37 @@ void connection_arm(struct vgpu_client *c, uint64_t due_ns)
         timerfd_settime(c->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+/* xorshift: nothing here needs to be hard to guess. */
+static uint64_t random_below(struct vgpu_client *c, uint64_t limit)
+{
+        c->random ^= c->random << 13;
+        c->random ^= c->random >> 7;
+        c->random ^= c->random << 17;
+        return c->random % limit;
+}
+
+static uint32_t advice_ms(const struct vgpu_client *c)
+{
+        if (!c->turned_away)
+                return 0;
+        if (c->retry_ms == 0)
+                return HOPELESS_MS;
+        return c->retry_ms < ADVICE_MAX_MS ? c->retry_ms : ADVICE_MAX_MS;
+}
+
 static void schedule_retry(struct vgpu_client *c, uint64_t now_ns)
 {
         uint32_t ms = c->backoff_ms == 0 ? FIRST_RETRY_MS : c->backoff_ms;
+        uint64_t ns;
 
+        if (ms < advice_ms(c))
+                ms = advice_ms(c);
+        c->turned_away = false;
         c->backoff_ms = c->backoff_ms == 0 ? BACKOFF_MIN_MS : c->backoff_ms * 2;
         if (c->backoff_ms > BACKOFF_MAX_MS)
                 c->backoff_ms = BACKOFF_MAX_MS;
-        connection_arm(c, now_ns + ms * NS_PER_MS);
+        ns = ms * NS_PER_MS;
+        connection_arm(c, now_ns + ns + random_below(c, ns / 2));
 }
 
 /* epoll keeps watching a closed descriptor that was duplicated (a fork, say), so take it out first. */
@@ -68,6 +96,7 @@ static int watch(struct vgpu_client *c, int fd)
 int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns)
 {
         bool was_online = c->phase == PHASE_ONLINE;
+        int events = 0;
 
         close_watched(c, &c->sock);
         close_watched(c, &c->wake_fd);
@@ -83,7 +112,9 @@ int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns)
                 connection_arm(c, 0);
         else
                 schedule_retry(c, now_ns);
-        return was_online ? VGPU_CLIENT_DISCONNECTED : 0;
+        if (was_online)
+                events = VGPU_CLIENT_DISCONNECTED | intent_lost(c);
+        return events;
 }
 
 int connection_open(const char *path, uint32_t wants, const char *name)
@@ -156,7 +187,8 @@ void connection_release(struct vgpu_client *c)
                         oldest = m->identity.generation;
         }
         msg.generation = oldest - 1;
-        if (msg.generation > c->released &&
+        /* a daemon is not told of what it never sent over this connection */
+        if (msg.generation > c->released && msg.generation <= c->attached &&
                 message_send(c->sock, &msg, sizeof(msg), NULL, 0, NULL, 0) == 0)
                 c->released = msg.generation;
 }
@@ -190,13 +222,15 @@ static int adopt_ring(struct vgpu_client *c, int fd)
         mapping_unref(c->map);
         c->map = new;
         c->stats.generations++;
-        connection_release(c);
         return events | VGPU_CLIENT_GENERATION;
 }
 
 static int adopt_wake(struct vgpu_client *c, int fd)
 {
-        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        struct stat st;
+
+        if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) ||
+                fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
                 return -EPROTO;
         return watch(c, fd);
 }
@@ -219,7 +253,8 @@ static int sort_fds(
         if ((msg->granted & (VGPU_WANT_WAKE | VGPU_WANT_LEASE)) && at < n_fds)
                 ret->page = fds[at++];
         if (at != n_fds || (msg->generation != 0) != (ret->ring >= 0) ||
-                ((msg->granted & VGPU_WANT_WAKE) != 0) != (ret->wake >= 0))
+                ((msg->granted & VGPU_WANT_WAKE) != 0) != (ret->wake >= 0) ||
+                ((msg->granted & (VGPU_WANT_WAKE | VGPU_WANT_LEASE)) != 0) != (ret->page >= 0))
                 return -EPROTO;
         return 0;
 }
@@ -250,8 +285,12 @@ static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
         }
         c->daemon_pid = msg->daemon_pid;
         c->granted = msg->granted;
+        c->attached = msg->generation;
         c->welcome = c->stats;
-        memset(&c->told, 0, sizeof(c->told));
+        c->told = (struct vgpu_msg_stats){
+                .header = message_header(VGPU_MSG_STATS, sizeof(c->told)),
+        };
+        c->told_ns = 0;
         c->phase = PHASE_ONLINE;
         c->backoff_ms = 0;
         /* what is in the ring already rings no bell: let the caller's poll return once for it */
@@ -259,14 +298,22 @@ static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
         if (c->was_online)
                 c->stats.reconnects++;
         c->was_online = true;
+        intent_send(c);
         return events | VGPU_CLIENT_RECONNECTED;
 }
 
 static int on_ring(struct vgpu_client *c, size_t len, const int *fds, size_t n_fds)
 {
-        if (c->phase != PHASE_ONLINE || len < sizeof(struct vgpu_msg_ring) || n_fds != 1)
+        const struct vgpu_msg_ring *msg = (const void *)c->packet;
+        int events;
+
+        if (c->phase != PHASE_ONLINE || len < sizeof(*msg) || n_fds != 1)
                 return -EPROTO;
-        return adopt_ring(c, fds[0]);
+        events = adopt_ring(c, fds[0]);
+        if (events >= 0)
+                c->attached = msg->generation;
+        connection_release(c);
+        return events;
 }
 
 int goodbye_errno(uint32_t reason)
@@ -286,6 +333,13 @@ int goodbye_errno(uint32_t reason)
         }
 }
 
+static int on_intent_state(struct vgpu_client *c, size_t len)
+{
+        if (c->phase != PHASE_ONLINE || len < sizeof(struct vgpu_msg_intent_state))
+                return -EPROTO;
+        return intent_take(c, (const void *)c->packet);
+}
+
 /* Return: the errno that the reason stands for; the connection is over. */
 static int on_goodbye(struct vgpu_client *c, size_t len)
 {
@@ -294,6 +348,8 @@ static int on_goodbye(struct vgpu_client *c, size_t len)
         if (len < sizeof(*msg))
                 return -EPROTO;
         c->goodbye = msg->reason;
+        c->retry_ms = msg->retry_ms;
+        c->turned_away = true;
         memcpy(c->goodbye_text, msg->text, sizeof(c->goodbye_text) - 1);
         return goodbye_errno(msg->reason);
 }
@@ -316,6 +372,8 @@ static int take_message(struct vgpu_client *c, size_t len, int *fds, size_t n_fd
                 return on_welcome(c, len, fds, n_fds);
         case VGPU_MSG_RING:
                 return on_ring(c, len, fds, n_fds);
+        case VGPU_MSG_INTENT_STATE:
+                return on_intent_state(c, len);
         case VGPU_MSG_GOODBYE:
                 return on_goodbye(c, len);
         default:

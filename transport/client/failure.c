@@ -15,6 +15,7 @@ static const struct {
         { -ECONNREFUSED, "Nobody listens at", "vgpud has died or is restarting." },
         { -ECONNRESET, "The connection was closed by", "vgpud has died or is restarting." },
         { -EACCES, "You may not use", "ask for membership in the socket's group." },
+        { -ESRCH, "No such client at", "vgpuctl clients lists them." },
         { -EPROTOTYPE, "Another program listens at", "that is no socket of vgpud." },
         { -EPROTO, "What was not understood came from", "that is no vgpud, or a broken one." },
         { -EPROTONOSUPPORT, "Versions differ at",

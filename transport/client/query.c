@@ -4,7 +4,9 @@
 #include "client.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,7 +18,6 @@
 
 struct question {
         int fd;
-        uint32_t what;
         uint64_t deadline_ns;
         char *json;
         struct vgpu_client_failure *why; /* gets the daemon's goodbye */
@@ -88,18 +89,14 @@ static int await_reply(struct question *q)
         }
 }
 
-static int ask(struct question *q, const char *path)
+static int ask(struct question *q, const char *path, const void *msg, size_t len)
 {
-        struct vgpu_msg_query msg = {
-                .header = message_header(VGPU_MSG_QUERY, sizeof(msg)),
-                .what = q->what,
-        };
         int err;
 
         q->fd = connection_open(path, 0, program_invocation_short_name);
         if (q->fd < 0)
                 return q->fd;
-        err = message_send(q->fd, &msg, sizeof(msg), NULL, 0, NULL, 0);
+        err = message_send(q->fd, msg, len, NULL, 0, NULL, 0);
         /* refused already: why is there to be read */
         if (err == 0 || err == -EPIPE)
                 err = await_reply(q);
@@ -107,7 +104,8 @@ static int ask(struct question *q, const char *path)
         return err;
 }
 
-int vgpu_client_query(const char *path, uint32_t what, int timeout_ms, char **ret_json,
+/* Send @msg, give what is answered. Return: 0, or a negative errno that @reterr_why explains. */
+static int exchange(const char *path, const void *msg, size_t len, int timeout_ms, char **ret_json,
         struct vgpu_client_failure *reterr_why)
 {
         struct vgpu_client_failure said = { 0 };
@@ -115,12 +113,11 @@ int vgpu_client_query(const char *path, uint32_t what, int timeout_ms, char **re
         int err = -ENOMEM;
 
         if (q) {
-                q->what = what;
                 q->why = &said;
                 q->deadline_ns =
                         monotonic_ns() +
                         (uint64_t)(timeout_ms > 0 ? timeout_ms : DEFAULT_TIMEOUT_MS) * NS_PER_MS;
-                err = ask(q, path);
+                err = ask(q, path, msg, len);
                 if (err == 1)
                         *ret_json = q->json;
                 free(q);
@@ -133,4 +130,37 @@ int vgpu_client_query(const char *path, uint32_t what, int timeout_ms, char **re
                 memcpy(reterr_why->text, said.text, sizeof(said.text));
         }
         return err;
+}
+
+int vgpu_client_query(const char *path, uint32_t what, int timeout_ms, char **ret_json,
+        struct vgpu_client_failure *reterr_why)
+{
+        struct vgpu_msg_query msg = {
+                .header = message_header(VGPU_MSG_QUERY, sizeof(msg)),
+                .what = what,
+        };
+
+        return exchange(path, &msg, sizeof(msg), timeout_ms, ret_json, reterr_why);
+}
+
+int vgpu_client_drop(const char *path, uint32_t pid, int timeout_ms, uint32_t *ret_count,
+        struct vgpu_client_failure *reterr_why)
+{
+        struct vgpu_msg_drop msg = {
+                .header = message_header(VGPU_MSG_DROP, sizeof(msg)),
+                .pid = pid,
+        };
+        uint32_t count;
+        char *json;
+        int err = exchange(path, &msg, sizeof(msg), timeout_ms, &json, reterr_why);
+
+        if (err < 0)
+                return err;
+        err = sscanf(json, " { \"dropped\" : %" SCNu32, &count) == 1 ? 0 : -EPROTO;
+        free(json);
+        if (err < 0)
+                return failure_set(reterr_why, err, path);
+        if (ret_count)
+                *ret_count = count;
+        return 0;
 }

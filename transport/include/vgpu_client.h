@@ -68,6 +68,7 @@ enum vgpu_client_event {
         VGPU_CLIENT_DISCONNECTED = 1 << 6, /* what is mapped is now of the past */
         VGPU_CLIENT_RECONNECTED = 1 << 7,  /* after WAIT_DAEMON the first time, too */
         VGPU_CLIENT_INSTANCE = 1 << 8,     /* another daemon process: serials started over */
+        VGPU_CLIENT_INTENT = 1 << 9,       /* news about our intent: vgpu_client_intent_state() */
 };
 
 struct vgpu_client_frame {
@@ -212,8 +213,8 @@ int vgpu_client_peek(struct vgpu_client *c, struct vgpu_client_frame *ret_frame)
  *
  * Return: 1 (held), 0 (nothing newer than what was copied or acquired last, or every try was overtaken), -EBUSY (all
  * VGPU_PAGE_HOLDS holds are in use, or one is a frame of the same serial from a daemon before this one: release it),
- * -EOPNOTSUPP (no lease was granted), -ENODATA (no ring was ever
- * mapped), -EPROTO (the ring's descriptor makes no sense).
+ * -EOPNOTSUPP (no lease was granted), -ENODATA (no ring was ever mapped), -EPROTO (the ring's descriptor makes no
+ * sense).
  */
 int vgpu_client_acquire(
         struct vgpu_client *c, struct vgpu_client_frame *ret_frame, const void **ret_pixels);
@@ -241,6 +242,39 @@ int vgpu_client_cursor(struct vgpu_client *c, struct vgpu_ring_cursor *ret);
 int vgpu_client_geometry(struct vgpu_client *c, struct vgpu_ring_geometry *ret);
 int vgpu_client_status(struct vgpu_client *c, struct vgpu_ring_status *ret);
 
+/* What this client wants of the producer in the guest. */
+struct vgpu_client_intent {
+        uint32_t fields;      /* VGPU_INTENT_* of vgpu_protocol.h: which of the values count; 0: nothing any more */
+        uint32_t state;       /* VGPU_CMD_* of vgpu_stream.h */
+        uint32_t fps;         /* 0: the producer's default */
+        uint32_t draw_cursor; /* 0 or 1 */
+};
+
+enum vgpu_client_intent_progress {
+        VGPU_CLIENT_INTENT_NONE = 0,    /* nothing is asked for */
+        VGPU_CLIENT_INTENT_SENT = 1,    /* to the daemon, or will be once it is back */
+        VGPU_CLIENT_INTENT_TAKEN = 2,   /* by the daemon; waits for the writer */
+        VGPU_CLIENT_INTENT_WRITTEN = 3, /* into the guest */
+        VGPU_CLIENT_INTENT_APPLIED = 4, /* the producer says so */
+        VGPU_CLIENT_INTENT_REFUSED = 5, /* error says why */
+};
+
+struct vgpu_client_intent_state {
+        uint32_t progress; /* enum vgpu_client_intent_progress */
+        int32_t error;     /* as in struct vgpu_msg_intent_state */
+};
+
+/**
+ * vgpu_client_set_intent() - ask the producer for something
+ *
+ * Those of several clients are merged (docs/protocol.md); ours stands until the next call or close, and is sent again
+ * after a reconnect, but for VGPU_INTENT_FRAME, which asks once per call. Needs the daemon's permission.
+ *
+ * Return: 0 (sent or kept for later; VGPU_CLIENT_INTENT tells how it goes), -EINVAL (unknown field or value).
+ */
+int vgpu_client_set_intent(struct vgpu_client *c, const struct vgpu_client_intent *intent);
+void vgpu_client_intent_state(struct vgpu_client *c, struct vgpu_client_intent_state *ret);
+
 /* Where the stream stands and whether the daemon still lives. One clock read. Always fills @ret. */
 void vgpu_client_state(struct vgpu_client *c, struct vgpu_client_state *ret);
 
@@ -265,6 +299,18 @@ const char *vgpu_client_goodbye(const struct vgpu_client *c, uint32_t *ret_reaso
  * Return: 0, as vgpu_client_connect(), or what the daemon answered (-EOPNOTSUPP: no such report).
  */
 int vgpu_client_query(const char *path, uint32_t what, int timeout_ms, char **ret_json,
+        struct vgpu_client_failure *reterr_why);
+
+/**
+ * vgpu_client_drop() - an administrator: have the daemon drop every client of a process
+ * @pid:       as the daemon sees it: `vgpuctl clients`
+ * @ret_count: how many there were; may be NULL
+ *
+ * Otherwise as vgpu_client_query().
+ *
+ * Return: 0, -ESRCH (no client has this pid), -EACCES (not an administrator here), or as vgpu_client_connect().
+ */
+int vgpu_client_drop(const char *path, uint32_t pid, int timeout_ms, uint32_t *ret_count,
         struct vgpu_client_failure *reterr_why);
 
 #pragma GCC visibility pop
