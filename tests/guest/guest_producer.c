@@ -66,6 +66,13 @@ static bool open_view(
         return r == 0 || guest_fail(g, "cannot view the region", -r);
 }
 
+static uint32_t fps_of(const struct guest_producer *p)
+{
+        if (p->target_fps == 0)
+                return p->mode.fps;
+        return p->target_fps > MAX_TARGET_FPS ? MAX_TARGET_FPS : p->target_fps;
+}
+
 bool guest_producer_publish(struct guest *g, struct guest_producer *p,
         const struct guest_mapping *mapping, const struct guest_mode *mode,
         const struct guest_publication *pub)
@@ -87,8 +94,10 @@ bool guest_producer_publish(struct guest *g, struct guest_producer *p,
                 return guest_fail(g, "the region's geometry is impossible", 0);
         p->pid = mapping->pid;
         p->mode = *mode;
-        p->fps = mode->fps;
-        p->told_pause = false; /* a new region has a control block nobody wrote to yet */
+        /* a new region has a control block nobody wrote to yet */
+        p->told_pause = p->draw_cursor = false;
+        p->target_fps = 0;
+        p->fps = fps_of(p);
         p->full_frame_req = p->full_frame_ack = 0;
         p->next_frame_ns = p->next_heartbeat_ns = guest_clock_now(&g->clock);
         report_display(p);
@@ -100,7 +109,7 @@ void guest_producer_change_mode(
         struct guest *g, struct guest_producer *p, const struct guest_mode *mode)
 {
         p->mode = *mode;
-        p->fps = mode->fps;
+        p->fps = fps_of(p);
         p->next_frame_ns = guest_clock_now(&g->clock);
         vgpu_producer_break_run(&p->writer);
         report_display(p);
@@ -114,9 +123,9 @@ static void obey_host(struct guest *g, struct guest_producer *p)
                 return;
         p->told_pause =
                 intent.desired_state == VGPU_CMD_PAUSE || intent.desired_state == VGPU_CMD_STOP;
-        p->fps = intent.target_fps == 0               ? p->mode.fps
-                 : intent.target_fps > MAX_TARGET_FPS ? MAX_TARGET_FPS
-                                                      : intent.target_fps;
+        p->target_fps = intent.target_fps;
+        p->fps = fps_of(p);
+        p->draw_cursor = intent.draw_cursor != 0;
         p->full_frame_req = intent.full_frame_req;
         p->next_frame_ns = guest_clock_now(&g->clock);
         vgpu_producer_set_applied_fps(&p->writer, p->fps);
@@ -160,6 +169,8 @@ static void draw_frame(struct guest *g, struct guest_producer *p, uint64_t now_n
                 .format = mode->format,
                 .timestamp_ns = now_ns,
                 .content_changed = true,
+                /* Said, not done: the pixels are a proof of where they come from and have no room for a pointer. */
+                .flags = p->draw_cursor ? VGPU_FRAME_CURSOR_DRAWN : 0,
         };
         uint64_t frame_id;
         uint8_t *pixels = vgpu_producer_begin_frame(&p->writer, &frame_id);
@@ -189,6 +200,8 @@ uint64_t guest_producer_run(struct guest *g, struct guest_producer *p, uint64_t 
         if (!p->told_pause && p->next_frame_ns <= now) {
                 draw_frame(g, p, now);
                 p->next_frame_ns = guest_next_after(p->next_frame_ns, now, NS_PER_S / p->fps);
+        } else if (p->full_frame_req != p->full_frame_ack) {
+                draw_frame(g, p, now); /* at once, and also while it is paused */
         }
         if (!p->told_pause && p->next_frame_ns < p->next_heartbeat_ns)
                 return p->next_frame_ns;

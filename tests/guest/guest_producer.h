@@ -24,10 +24,12 @@ struct guest_producer {
         struct ram_view view; /* the region in one piece */
         struct guest_mode mode;
         uint32_t pid;
-        bool hung;       /* alive on the process list, does nothing */
-        bool told_pause; /* by the host's intent */
-        bool trims;      /* its frames' pages go through the states that the options ask for */
-        uint32_t fps;    /* in force */
+        bool hung;           /* alive on the process list, does nothing */
+        bool told_pause;     /* by the host's intent */
+        bool trims;          /* its frames' pages go through the states that the options ask for */
+        uint32_t target_fps; /* likewise; 0: the mode's */
+        bool draw_cursor;    /* likewise */
+        uint32_t fps;        /* in force */
         uint32_t full_frame_req, full_frame_ack;
         uint64_t n_frames;
         uint64_t next_frame_ns, next_heartbeat_ns; /* guest time */

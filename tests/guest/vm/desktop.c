@@ -77,6 +77,7 @@ bool desktop_start(struct desktop *d)
         d->hung = false;
         d->paused = false;
         d->target_fps = 0;
+        d->draw_cursor = false;
         d->full_frame_req = d->full_frame_ack = 0;
         d->n_frames = 0;
         d->second_began_ns = clock_ns();
@@ -171,6 +172,7 @@ static void obey_control(struct desktop *d)
         vgpu_producer_set_status(&d->producer, d->paused ? VGPU_ST_PAUSED : VGPU_ST_RUNNING, 0);
         vgpu_producer_set_applied_fps(&d->producer, current_fps(d));
         vgpu_producer_ack_control(&d->producer, intent.ctrl_gen);
+        d->draw_cursor = intent.draw_cursor != 0;
         d->full_frame_req = intent.full_frame_req;
         d->next_frame_ns = clock_ns();
 }
@@ -224,6 +226,8 @@ static void draw(struct desktop *d)
                 .format = d->mode.format,
                 .timestamp_ns = clock_ns(),
                 .content_changed = true,
+                /* Said, not done: the pixels prove where they come from and have no room for a pointer. */
+                .flags = d->draw_cursor ? VGPU_FRAME_CURSOR_DRAWN : 0,
         };
         uint64_t frame_id;
         void *pixels = vgpu_producer_begin_frame(&d->producer, &frame_id);
@@ -247,8 +251,11 @@ uint64_t desktop_run(struct desktop *d)
         if (!d->alive || d->hung)
                 return now_ns + IDLE_NS;
         obey_control(d);
-        if (d->paused)
+        if (d->paused) {
+                if (d->full_frame_req != d->full_frame_ack)
+                        draw(d);
                 return now_ns + IDLE_NS;
+        }
         if (now_ns >= d->next_frame_ns) {
                 draw(d);
                 d->next_frame_ns += NS_PER_S / current_fps(d);

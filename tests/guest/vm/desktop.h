@@ -23,6 +23,7 @@ struct desktop {
         volatile bool hung;      /* alive, but neither beats nor draws */
         bool paused;             /* by the control block */
         uint32_t target_fps;     /* by the control block; 0: the mode's */
+        bool draw_cursor;        /* by the control block */
         uint32_t full_frame_req; /* by the control block */
         uint32_t full_frame_ack;
         bool cursor_fixed; /* at cursor_x, cursor_y: it no longer moves by itself */
