@@ -63,7 +63,8 @@ static inline void pages_load(
 {
         const struct vgpu_client_page *page = pages_at(pages, index);
 
-        ret_page->armed = __atomic_load_n(&page->armed, __ATOMIC_RELAXED);
+        /* who sees the ticket sees what it is for: the client stores `interest` first */
+        ret_page->armed = __atomic_load_n(&page->armed, __ATOMIC_ACQUIRE);
         ret_page->interest = __atomic_load_n(&page->interest, __ATOMIC_RELAXED);
         for (uint32_t i = 0; i < VGPU_PAGE_HOLDS; i++)
                 ret_page->hold[i] = __atomic_load_n(&page->hold[i], __ATOMIC_ACQUIRE);
