@@ -116,6 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct peer *peer = NULL;
+        uint64_t now_ns = 1;
         uint16_t len;
         int fd, r = 0;
 
@@ -130,17 +131,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 if (len > size)
                         break;
                 if (len == 0 || send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-                        r = peer_dispatch(peer, 1);
+                        /* sometimes enough for the next message, sometimes not */
+                        now_ns += (size & 0xFF) * UINT64_C(100000);
+                        r = peer_dispatch(peer, now_ns);
                         hear(fd);
                 }
                 data += len;
                 size -= len;
         }
         for (int i = 0; r == 0 && i < ROUNDS; i++) {
-                r = peer_dispatch(peer, 1);
+                r = peer_dispatch(peer, now_ns);
                 hear(fd);
         }
-        server_published(server, 1);
+        server_published(server, now_ns);
         server_wake(server, 0);
         hear(fd);
         peer_free(peer);
