@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "config/config.h"
+#include "control.h"
 #include "guest.h"
 #include "outlet.h"
 
@@ -15,6 +16,8 @@ struct daemon {
         const struct vgpu_config *config;
         struct outlet outlet;
         struct guest guest;
+        struct control control;    /* where a control socket is configured */
+        uint64_t n_frame_requests; /* of clients, when last looked at */
         uv_signal_t sigterm, sigint;
         uv_timer_t watchdog, status;
         uint64_t started_ns;
