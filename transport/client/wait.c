@@ -19,13 +19,14 @@
 static uint64_t nap_ns(const struct vgpu_client *c, uint64_t now_ns, uint64_t end_ns)
 {
         uint64_t nap = end_ns == NO_LIMIT ? NO_LIMIT : end_ns - now_ns;
-        uint64_t overdue_ns = tick_overdue_ns(c);
-        uint64_t look = overdue_ns > now_ns ? overdue_ns - now_ns + NS_PER_MS
-                                            : c->map->identity.tick_period_ms * NS_PER_MS;
+        uint64_t overdue_ns, look;
 
-        if (c->phase == PHASE_ONLINE && c->map && look < nap)
-                nap = look;
-        return nap;
+        if (c->phase != PHASE_ONLINE || !c->map)
+                return nap;
+        overdue_ns = tick_overdue_ns(c);
+        look = overdue_ns > now_ns ? overdue_ns - now_ns + NS_PER_MS
+                                   : c->map->identity.tick_period_ms * NS_PER_MS;
+        return look < nap ? look : nap;
 }
 
 static int nap_in_poll(struct vgpu_client *c, uint64_t nap)
