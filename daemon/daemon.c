@@ -88,13 +88,14 @@ static int listening_socket(int *ret_fd)
 
 static int open_outlet(struct daemon *d)
 {
+        const struct outlet_hooks hooks = { .query = on_query, .ctx = d };
         struct server_failure why;
         int fd, r;
 
         r = listening_socket(&fd);
         if (r < 0)
                 return r;
-        r = outlet_init(&d->outlet, &d->loop, d->config, fd, on_query, d, &why);
+        r = outlet_init(&d->outlet, &d->loop, d->config, fd, &hooks, &why);
         if (r < 0 && why.reason != SERVER_OK)
                 journal_log(LOG_ERR, "Cannot listen on %s: %s (%s)", d->config->ring.socket,
                         server_reason_text(why.reason), strerror(-r));

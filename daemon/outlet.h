@@ -1,7 +1,7 @@
 /*
  * outlet.h - what local clients see: the ring, the socket, and the tick that says the daemon lives
  *
- * The outlet owns the current ring and replaces it when a mode does not fit; records and liveness carry over. It polls
+ * The outlet replaces the ring when a mode or an administrator asks for it (rings.h); records and liveness carry over. It polls
  * the server's descriptors on the loop and wakes clients after every change. It knows nothing of guests: the guest tells
  * it what is true, the stream fills its slots.
  */
@@ -12,34 +12,44 @@
 #include <uv.h>
 
 #include "config/config.h"
-#include "ring.h"
+#include "rings.h"
 #include "server.h"
 
 #define OUTLET_TICK_MS 100
+
+/* Who else is asked, or told, what comes from clients. Any may be NULL. */
+struct outlet_hooks {
+        server_query_fn query;              /* answers `vgpuctl`'s questions */
+        void (*intents_changed)(void *ctx); /* see struct server_config */
+        void *ctx;                          /* of both */
+};
 
 struct outlet {
         uv_loop_t *loop;
         const struct vgpu_config *config;
         struct server *server;
-        struct ring *ring;
-        uint64_t generation;
-        uint8_t instance[16];
+        struct rings rings;
         uv_poll_t listener;
         uv_timer_t tick;
+        uint32_t n_ticks;
+        bool heard; /* a client spoke or left since the last tick: an old ring may be free */
 
         struct vgpu_ring_liveness liveness; /* last told */
+
+        uint64_t n_drops; /* administrators', as far as they led to another ring */
+        bool renew_told;  /* it was said that such a ring has no room yet */
 };
 
 /**
  * outlet_init() - make the first ring and listen
  * @listen_fd:  passed by the service manager, or -1: make the configured socket. Owned by the outlet on success
- * @query:      answers `vgpuctl`'s questions
+ * @hooks:      copied
  * @reterr_why: what is wrong with the socket; written when the result says it is
  *
  * Return: 0; SERVER failures as server_new() returns them with @reterr_why; ring failures with reason SERVER_OK.
  */
 int outlet_init(struct outlet *o, uv_loop_t *loop, const struct vgpu_config *config, int listen_fd,
-        server_query_fn query, void *query_ctx, struct server_failure *reterr_why);
+        const struct outlet_hooks *hooks, struct server_failure *reterr_why);
 
 /* Say goodbye, close the ring and every handle. The loop must run once more. */
 void outlet_close(struct outlet *o);
@@ -55,12 +65,14 @@ void outlet_set_geometry(struct outlet *o, const struct vgpu_ring_geometry *geom
 void outlet_set_status(struct outlet *o, const struct vgpu_ring_status *status);
 
 /**
- * outlet_fit() - make sure a slot holds @bytes
+ * outlet_fit() - make sure a slot holds the next frame
+ * @bytes: of the frame
  *
- * A ring that is too small is replaced by one of at least twice its capacity; records carry over, and clients are sent it before the first frame
- * in it.
+ * May replace the ring by a larger or smaller one (generation.h); records carry over, and clients are sent it before the first
+ * frame in it.
  *
- * Return: 0, or what ring_new() said; the old ring stays then.
+ * Return: 0; -ENOSPC (rings would take more than [ring] max_bytes, or clients still have too many old ones); or what
+ * ring_new() said. On failure the old ring stays.
  */
 int outlet_fit(struct outlet *o, uint64_t bytes);
 

@@ -94,12 +94,16 @@ static struct json_object *skips_json(const struct stream_counters *c)
 
 static struct json_object *ring_json(const struct outlet *outlet)
 {
-        const struct vgpu_ring_identity *ring = ring_identity(outlet->ring);
+        const struct vgpu_ring_identity *ring = ring_identity(outlet->rings.current);
         struct json_object *o = json_object_new_object();
 
         add_u64(o, "generation", ring->generation);
         add_u64(o, "slots", ring->slot_count);
         add_u64(o, "slot_bytes", ring->slot_bytes);
+        add_u64(o, "held", ring_n_held(outlet->rings.current));
+        add_u64(o, "lost", rings_n_lost(&outlet->rings));
+        add_u64(o, "retired", outlet->rings.n_old);
+        add_u64(o, "retired_bytes", outlet->rings.old_bytes);
         return o;
 }
 

@@ -292,13 +292,25 @@ static int take_staged(struct stream *s, const struct stream_view *view, struct 
 /* No ring for frames of this size: said once per size, counted for each. */
 static void refuse_mode(struct stream *s, const struct vgpup_sample *sample, int error)
 {
+        const struct rings *rings = &s->outlet->rings;
+
         s->counters.too_big++;
         if (s->refused_bytes == sample->bytes)
                 return;
         s->refused_bytes = sample->bytes;
-        journal_log(LOG_WARNING,
-                "No ring for frames of %ux%u (%zu bytes each): %s; waiting for a smaller mode",
-                sample->desc.width, sample->desc.height, sample->bytes, strerror(-error));
+        if (error == -ENOSPC)
+                journal_event(EVENT_RING_REFUSED, LOG_WARNING, NULL,
+                        "No ring for frames of %ux%u (%zu bytes each): [ring] max_bytes has no "
+                        "room for it. %u rings of the past, which clients still have, take %llu "
+                        "bytes; let those clients go (vgpuctl clients, vgpuctl drop), or raise "
+                        "it. Waiting for a smaller mode",
+                        sample->desc.width, sample->desc.height, sample->bytes, rings->n_old,
+                        (unsigned long long)rings->old_bytes);
+        else
+                journal_event(EVENT_RING_REFUSED, LOG_WARNING, NULL,
+                        "No ring for frames of %ux%u (%zu bytes each): %s; waiting for a smaller "
+                        "mode",
+                        sample->desc.width, sample->desc.height, sample->bytes, strerror(-error));
 }
 
 static int look_for_frame(struct stream *s, const struct stream_view *view, enum pacer_saw *ret_saw)

@@ -31,6 +31,8 @@ enum journal_event {
         EVENT_WRITER_GONE,
         EVENT_WRITER_UNBELIEVED, /* an answer of the writer fits nothing it was asked */
         EVENT_CONTROL_FAILED,    /* what clients ask for cannot be written into the guest */
+        EVENT_RING_REPLACED, /* clients go over to a ring of another capacity, or after a drop */
+        EVENT_RING_REFUSED,  /* another ring is due and has no room */
         JOURNAL_N_EVENTS,
 };
 

@@ -33,6 +33,7 @@ static void rig_open(struct rig *rig)
         struct server_failure why;
 
         memset(rig, 0, sizeof(*rig));
+        c->ring.max_bytes = UINT64_C(2) << 30;
         c->ring.slots = 3;
         c->ring.mode = 0600;
         c->ring.max_clients = 1;
@@ -41,7 +42,8 @@ static void rig_open(struct rig *rig)
         snprintf(c->guest.ram, sizeof(c->guest.ram), "/tmp/vgpud-no-ram/here");
         snprintf(c->guest.qmp, sizeof(c->guest.qmp), "/tmp/vgpud-no-monitor/here");
         assert_int_equal(uv_loop_init(&rig->loop), 0);
-        assert_int_equal(outlet_init(&rig->outlet, &rig->loop, c, -1, NULL, NULL, &why), 0);
+        assert_int_equal(
+                outlet_init(&rig->outlet, &rig->loop, c, -1, &(struct outlet_hooks){ 0 }, &why), 0);
         assert_int_equal(guest_init(&rig->guest, &rig->loop, c, &rig->outlet), 0);
 }
 

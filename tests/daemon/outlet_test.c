@@ -27,14 +27,16 @@ static void rig_open(struct rig *rig)
         struct server_failure why;
 
         memset(rig, 0, sizeof(*rig));
+        rig->config.ring.max_bytes = UINT64_C(2) << 30;
         rig->config.ring.slots = 3;
         rig->config.ring.mode = 0600;
         rig->config.ring.max_clients = 4;
         snprintf(rig->config.ring.socket, sizeof(rig->config.ring.socket),
                 "/tmp/vgpud-outlet-test-%d", (int)getpid());
         assert_int_equal(uv_loop_init(&rig->loop), 0);
-        assert_int_equal(
-                outlet_init(&rig->outlet, &rig->loop, &rig->config, -1, NULL, NULL, &why), 0);
+        assert_int_equal(outlet_init(&rig->outlet, &rig->loop, &rig->config, -1,
+                                 &(struct outlet_hooks){ 0 }, &why),
+                0);
 }
 
 static void rig_close(struct rig *rig)

@@ -75,14 +75,16 @@ static void rig_open(struct rig *rig, bool staging)
         region_init(&rig->r, &rig->w, &p, REGION_GVA, TEST_STRIDE_BYTES, 2);
         region_publish(&rig->r, 32, 16, 128);
 
+        rig->config.ring.max_bytes = UINT64_C(2) << 30;
         rig->config.ring.slots = 4;
         rig->config.ring.mode = 0600;
         rig->config.ring.max_clients = 1;
         snprintf(rig->config.ring.socket, sizeof(rig->config.ring.socket),
                 "/tmp/vgpud-stream-test-%d", (int)getpid());
         uv_loop_init(&rig->loop);
-        assert_int_equal(
-                outlet_init(&rig->outlet, &rig->loop, &rig->config, -1, NULL, NULL, &why), 0);
+        assert_int_equal(outlet_init(&rig->outlet, &rig->loop, &rig->config, -1,
+                                 &(struct outlet_hooks){ 0 }, &why),
+                0);
         stream_init(&rig->stream, &rig->outlet, staging);
 
         rig->v = vmie_win32_open(&rig->w.image.mem, 0, NULL);
@@ -131,9 +133,9 @@ static void look_until_published(struct rig *rig, uint64_t frames)
 /* The newest slot, as a reader finds it. */
 static const struct vgpu_ring_desc *newest(struct rig *rig, const uint8_t **ret_pixels)
 {
-        const struct vgpu_ring_identity *id = ring_identity(rig->outlet.ring);
-        uint8_t *map =
-                mmap(NULL, id->total_bytes, PROT_READ, MAP_SHARED, ring_fd(rig->outlet.ring), 0);
+        const struct vgpu_ring_identity *id = ring_identity(rig->outlet.rings.current);
+        uint8_t *map = mmap(NULL, id->total_bytes, PROT_READ, MAP_SHARED,
+                ring_fd(rig->outlet.rings.current), 0);
         const struct vgpu_ring_header *h = (const void *)map;
         uint32_t slot = VGPU_RING_WORD_SLOT(h->publish);
 
@@ -144,7 +146,7 @@ static const struct vgpu_ring_desc *newest(struct rig *rig, const uint8_t **ret_
 
 static void unmap(struct rig *rig, const struct vgpu_ring_desc *desc)
 {
-        const struct vgpu_ring_identity *id = ring_identity(rig->outlet.ring);
+        const struct vgpu_ring_identity *id = ring_identity(rig->outlet.rings.current);
         uintptr_t at = (uintptr_t)desc - id->desc_offset;
 
         munmap((void *)(at & ~(uintptr_t)(VGPU_RING_PAGE - 1)), id->total_bytes);
