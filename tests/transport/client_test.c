@@ -113,6 +113,38 @@ static void a_buffer_too_small_is_told_what_is_needed(void **state)
         relay_remove(&r);
 }
 
+static void rows_alone_are_copied_and_rows_that_are_not_there_refused(void **state)
+{
+        const uint32_t all = UINT32_MAX;
+        struct vgpu_client_frame frame;
+        struct vgpu_client *c;
+        struct relay r;
+
+        (void)state;
+        relay_start(&r);
+        c = relay_client(&r, 0);
+        relay_publish(&r);
+        pixels[0] = pixels[RELAY_STRIDE * 2] = 0xEE;
+        assert_int_equal(
+                vgpu_client_copy_rows(c, RELAY_HEIGHT - 1, 2, pixels, sizeof(pixels), &frame),
+                -ERANGE);
+        assert_int_equal(frame.height, RELAY_HEIGHT);
+        assert_int_equal(
+                vgpu_client_copy_rows(c, all, all - 1, pixels, sizeof(pixels), &frame), -ERANGE);
+        assert_int_equal(
+                vgpu_client_copy_rows(c, 7, 2, pixels, 2 * RELAY_STRIDE - 1, &frame), -ENOSPC);
+        assert_int_equal(pixels[0], 0xEE);
+        assert_int_equal(vgpu_client_copy_rows(c, 7, 2, pixels, 2 * RELAY_STRIDE, &frame), 1);
+        assert_true(frame_is_whole(pixels, 2 * RELAY_STRIDE, frame.serial));
+        assert_int_equal(pixels[RELAY_STRIDE * 2], 0xEE);
+        assert_int_equal(vgpu_client_copy_rows(c, 7, 2, pixels, sizeof(pixels), &frame), 0);
+        relay_publish(&r);
+        assert_int_equal(vgpu_client_copy_rows(c, 9, all, pixels, sizeof(pixels), &frame), 1);
+        assert_true(frame_is_whole(pixels, frame.bytes, frame.serial));
+        vgpu_client_close(c);
+        relay_remove(&r);
+}
+
 static void missed_frames_are_counted(void **state)
 {
         struct vgpu_client_stats stats;
@@ -790,6 +822,7 @@ int main(void)
                 cmocka_unit_test(a_published_frame_arrives_whole),
                 cmocka_unit_test(a_frame_that_was_there_first_makes_the_descriptor_readable),
                 cmocka_unit_test(a_buffer_too_small_is_told_what_is_needed),
+                cmocka_unit_test(rows_alone_are_copied_and_rows_that_are_not_there_refused),
                 cmocka_unit_test(missed_frames_are_counted),
                 cmocka_unit_test(a_slot_being_written_is_not_delivered),
                 cmocka_unit_test(records_are_snapshots_with_events_of_their_own),

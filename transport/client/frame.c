@@ -98,23 +98,42 @@ static int find_newer(struct vgpu_client *c, uint64_t after, struct frame_source
         return 0;
 }
 
-static int copy_newer(struct vgpu_client *c, uint64_t after, void *buf, size_t cap,
-        struct vgpu_client_frame *ret_frame)
+/* Rows of a frame; whichever it turns out to be, ALL_ROWS are all of it. */
+struct rows {
+        uint32_t first, n;
+};
+
+#define ALL_ROWS ((struct rows){ 0, UINT32_MAX })
+
+static bool is_all(struct rows rows)
+{
+        return rows.n == UINT32_MAX;
+}
+
+static int copy_newer(struct vgpu_client *c, uint64_t after, struct rows rows, void *buf,
+        size_t cap, struct vgpu_client_frame *ret_frame)
 {
         if (!c->map)
                 return -ENODATA;
         for (int i = 0; i < COPY_TRIES; i++) {
                 struct vgpu_client_frame frame;
                 struct frame_source found;
+                size_t at, len;
                 int got = find_newer(c, after, &found, &frame);
 
                 if (got <= 0)
                         return got;
-                if (frame.bytes > cap) {
+                at = is_all(rows) ? 0 : (size_t)rows.first * frame.stride;
+                len = is_all(rows) ? frame.bytes : (size_t)rows.n * frame.stride;
+                if (!is_all(rows) && (uint64_t)rows.first + rows.n > frame.height)
+                        got = -ERANGE;
+                else if (len > cap)
+                        got = -ENOSPC;
+                if (got < 0) {
                         *ret_frame = frame;
-                        return -ENOSPC;
+                        return got;
                 }
-                pixels_copy(buf, mapping_pixels(c->map, found.slot), frame.bytes);
+                pixels_copy(buf, mapping_pixels(c->map, found.slot) + at, len);
                 if (!seq_held(&mapping_desc(c->map, found.slot)->seq, found.seq)) {
                         c->stats.torn_retries++;
                         continue;
@@ -143,13 +162,19 @@ int vgpu_client_peek(struct vgpu_client *c, struct vgpu_client_frame *ret_frame)
 int vgpu_client_copy_latest(
         struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame)
 {
-        return copy_newer(c, c->copied, buf, cap, ret_frame);
+        return copy_newer(c, c->copied, ALL_ROWS, buf, cap, ret_frame);
+}
+
+int vgpu_client_copy_rows(struct vgpu_client *c, uint32_t first_row, uint32_t n_rows, void *buf,
+        size_t cap, struct vgpu_client_frame *ret_frame)
+{
+        return copy_newer(c, c->copied, (struct rows){ first_row, n_rows }, buf, cap, ret_frame);
 }
 
 int vgpu_client_copy_again(
         struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame)
 {
-        int got = copy_newer(c, 0, buf, cap, ret_frame);
+        int got = copy_newer(c, 0, ALL_ROWS, buf, cap, ret_frame);
 
         if (got == 1)
                 ret_frame->n_damage = 0;

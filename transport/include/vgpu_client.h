@@ -185,6 +185,19 @@ int vgpu_client_wait(struct vgpu_client *c, int timeout_ms);
 int vgpu_client_copy_latest(
         struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame);
 
+/**
+ * vgpu_client_copy_rows() - the same for some rows of the newest frame
+ * @first_row: from the top
+ * @n_rows:    at least 1; UINT32_MAX: all, as vgpu_client_copy_latest()
+ * @buf:       row @first_row begins here, the frame's stride applies
+ *
+ * For who shows a part, or cannot hold a whole frame. The frame counts as copied, and damage is of all of it.
+ *
+ * Return: as vgpu_client_copy_latest(), or -ERANGE (the frame has fewer rows; ret_frame->height says how many).
+ */
+int vgpu_client_copy_rows(struct vgpu_client *c, uint32_t first_row, uint32_t n_rows, void *buf,
+        size_t cap, struct vgpu_client_frame *ret_frame);
+
 /* The same whether or not the newest frame was copied before; 0 then means there is none. Damage is whole. */
 int vgpu_client_copy_again(
         struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame);
