@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memset(&client, 0, sizeof(client));
         client.phase = PHASE_ONLINE;
         fd = ring_of(data, size);
-        if (mapping_open(&client.map, fd) == 0) {
+        if (mapping_new(fd, &client.map) == 0) {
                 check_frame(&client, vgpu_client_copy_latest);
                 client.copied = client.copied > 2 ? client.copied - 2 : 0;
                 check_frame(&client, vgpu_client_copy_latest);
@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 vgpu_client_state(&client, &state);
                 ring_events(&client, 1);
         }
-        mapping_close(&client.map);
+        mapping_unref(client.map);
         close(fd);
         return 0;
 }
