@@ -365,7 +365,7 @@ static pid_t relay(const char *path)
 {
         struct sockaddr_un address;
         int listener = unix_socket(path, &address);
-        pid_t pid;
+        pid_t parent = getpid(), pid;
 
         assert_true(listener >= 0);
         assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
@@ -373,7 +373,8 @@ static pid_t relay(const char *path)
         pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                        _exit(127);
                 for (;;) {
                         int client = accept(listener, NULL, NULL);
 

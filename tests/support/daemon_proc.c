@@ -29,6 +29,7 @@ static int write_config(const struct daemon_proc *d, const char *ram, const char
 
 int daemon_proc_restart(struct daemon_proc *d)
 {
+        pid_t parent = getpid();
         int log;
 
         d->pid = fork();
@@ -36,9 +37,12 @@ int daemon_proc_restart(struct daemon_proc *d)
                 return -errno;
         if (d->pid > 0)
                 return 0;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* Who outlives a test that crashed keeps its output open, and whoever reads that waiting. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                _exit(127);
         log = open(d->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        dup2(log, STDERR_FILENO);
+        if (dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
+                _exit(127);
         execl(VGPU_BIN_DIR "/vgpud", "vgpud", "--config", d->config, (char *)NULL);
         _exit(127);
 }
