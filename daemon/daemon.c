@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "control_clients.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
 #include "version.h"
@@ -16,6 +17,26 @@ static int on_query(void *ctx, uint32_t what, char *buf, size_t cap)
         struct daemon *d = ctx;
 
         return what == VGPU_QUERY_STATUS ? daemon_status_json(d, buf, cap) : -EOPNOTSUPP;
+}
+
+static void on_intents(void *ctx)
+{
+        struct daemon *d = ctx;
+        struct control_merge merge = control_clients_merge(d->outlet.server);
+        uint64_t n = server_counters(d->outlet.server)->frame_requests;
+
+        if (!d->stopping)
+                control_intents(&d->control, &merge, n != d->n_frame_requests);
+        d->n_frame_requests = n;
+}
+
+static void on_progress(void *ctx)
+{
+        struct daemon *d = ctx;
+        struct control_progress progress;
+
+        if (control_progress(&d->control, &progress))
+                control_clients_tell(d->outlet.server, &progress);
 }
 
 static void on_watchdog(uv_timer_t *timer)
@@ -44,6 +65,7 @@ static void stop(struct daemon *d)
                 "Stopping: %llu frames published, %u clients told",
                 (unsigned long long)d->guest.stream.counters.frames, outlet_n_clients(&d->outlet));
         guest_stop(&d->guest);
+        control_stop(&d->control);
         uv_close((uv_handle_t *)&d->sigterm, NULL);
         uv_close((uv_handle_t *)&d->sigint, NULL);
         uv_close((uv_handle_t *)&d->watchdog, NULL);
@@ -88,7 +110,11 @@ static int listening_socket(int *ret_fd)
 
 static int open_outlet(struct daemon *d)
 {
-        const struct outlet_hooks hooks = { .query = on_query, .ctx = d };
+        const struct outlet_hooks hooks = {
+                .query = on_query,
+                .intents_changed = d->config->control.socket[0] ? on_intents : NULL,
+                .ctx = d,
+        };
         struct server_failure why;
         int fd, r;
 
@@ -104,6 +130,23 @@ static int open_outlet(struct daemon *d)
         return r;
 }
 
+static int open_control(struct daemon *d)
+{
+        struct server_failure why;
+        int r;
+
+        if (!d->config->control.socket[0])
+                return 0;
+        r = control_init(
+                &d->control, &d->loop, d->config, d->outlet.rings.instance, on_progress, d, &why);
+        if (r < 0)
+                journal_log(LOG_ERR, "Cannot listen on %s: %s (%s)", d->config->control.socket,
+                        server_reason_text(why.reason), strerror(-r));
+        else
+                d->guest.control = &d->control;
+        return r;
+}
+
 static int start(struct daemon *d)
 {
         int r;
@@ -114,6 +157,12 @@ static int start(struct daemon *d)
         r = guest_init(&d->guest, &d->loop, d->config, &d->outlet);
         if (r < 0) {
                 journal_log(LOG_ERR, "Cannot start looking at the guest: %s", strerror(-r));
+                return r;
+        }
+        r = open_control(d);
+        if (r < 0) {
+                guest_stop(&d->guest);
+                control_stop(&d->control);
                 return r;
         }
         start_handles(d);
