@@ -19,11 +19,11 @@
 
 enum way_id {
         WAY_FLOOR, /* nobody's: the least there is to it */
+        WAY_IDLE,  /* clients that do not wait: only what they cost */
         WAY_WORD,
         WAY_FD,
         WAY_LEASE,
         WAY_COPY,
-        WAY_IDLE, /* clients that do not wait: only what they cost */
         WAY_PIPEWIRE,
         WAY_PIPEWIRE_LOOP,
         WAY_GST,

@@ -1,7 +1,7 @@
 /* report.c - see report.h */
 #include "report.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "verdict.h"
 #include "worker.h"
@@ -74,28 +74,45 @@ static void print_handoff(FILE *f, const struct plan *p)
         }
 }
 
+/* By way, then by number of clients. */
+static int compare_cost(const void *a, const void *b)
+{
+        const struct row *x = *(const struct row *const *)a, *y = *(const struct row *const *)b;
+
+        if (x->way != y->way)
+                return x->way < y->way ? -1 : 1;
+        return x->scene.n_clients < y->scene.n_clients ? -1 : 1;
+}
+
+/* Those of an ordinary 1080p scene. Return: how many. */
+static unsigned cost_rows(const struct plan *p, const struct row *rows[MAX_ROWS])
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < p->n_rows; i++) {
+                const struct row *row = &p->row[i];
+
+                if (ways[row->way].what && row->scene.height == 1080 && !row->scene.one_stopped)
+                        rows[n++] = row;
+        }
+        qsort(rows, n, sizeof(rows[0]), compare_cost);
+        return n;
+}
+
 static void print_cost(FILE *f, const struct plan *p)
 {
-        bool any = false;
+        const struct row *rows[MAX_ROWS];
+        unsigned n = cost_rows(p, rows);
 
-        for (unsigned way = 0; way < N_WAYS; way++) {
-                for (unsigned i = 0; i < p->n_rows; i++) {
-                        const struct row *row = &p->row[i];
-
-                        if (row->way != way || !ways[way].what || row->scene.height != 1080 ||
-                                row->scene.one_stopped || !has_figures(p, row->cost))
-                                continue;
-                        if (!any)
-                                fprintf(f,
-                                        "\nThe daemon's own CPU time for publishing and waking, "
-                                        "per "
-                                        "frame, microseconds\n%7s  %-44s %9s %9s %9s %10s %8s\n",
-                                        "clients", "waiting", "median", "p95", "p99", "max", "n");
-                        any = true;
-                        fprintf(f, "%7u  %-44s ", row->scene.n_clients, ways[way].what);
-                        print_figures(f, p, row->cost);
-                        fputc('\n', f);
-                }
+        if (n > 0)
+                fprintf(f,
+                        "\nThe daemon's own CPU time for publishing and waking, per frame, "
+                        "microseconds\n%7s  %-44s %9s %9s %9s %10s %8s\n",
+                        "clients", "waiting", "median", "p95", "p99", "max", "n");
+        for (unsigned i = 0; i < n; i++) {
+                fprintf(f, "%7u  %-44s ", rows[i]->scene.n_clients, ways[rows[i]->way].what);
+                print_figures(f, p, rows[i]->cost);
+                fputc('\n', f);
         }
 }
 
@@ -204,7 +221,8 @@ static void csv_verdict(FILE *f, const struct verdict *v)
 void report_csv(FILE *f, const struct plan *p)
 {
         static struct verdict verdict[MAX_VERDICTS];
-        unsigned n = verdicts_of(p, verdict);
+        const struct row *rows[MAX_ROWS];
+        unsigned n = verdicts_of(p, verdict), n_cost;
         char note[320];
 
         fputs("table,width,height,clients,stopped,way,against,median_us,p95_us,p99_us,max_us,n,"
@@ -218,9 +236,9 @@ void report_csv(FILE *f, const struct plan *p)
                 note_of(p, row, note, sizeof(note));
                 csv_row(f, p, "handoff", row, row->handoff, note);
         }
-        for (unsigned i = 0; i < p->n_rows; i++)
-                if (ways[p->row[i].way].what)
-                        csv_row(f, p, "cost", &p->row[i], p->row[i].cost, "");
+        n_cost = cost_rows(p, rows);
+        for (unsigned i = 0; i < n_cost; i++)
+                csv_row(f, p, "cost", rows[i], rows[i]->cost, "");
         for (unsigned i = 0; i < n; i++)
                 csv_verdict(f, &verdict[i]);
 }

@@ -126,6 +126,10 @@ void scene_run(const struct scene *scene, const struct way *way,
         int err;
 
         *ret = SCENE_RESULT_NONE;
+        if (*options->interrupted) {
+                ret->outcome = SCENE_INTERRUPTED;
+                return;
+        }
         if (way->skip) {
                 ret->outcome = SCENE_SKIPPED;
                 snprintf(ret->reason, sizeof(ret->reason), "%s", way->skip);
