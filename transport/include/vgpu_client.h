@@ -257,7 +257,8 @@ int vgpu_client_status(struct vgpu_client *c, struct vgpu_ring_status *ret);
 
 /* What this client wants of the producer in the guest. */
 struct vgpu_client_intent {
-        uint32_t fields;      /* VGPU_INTENT_* of vgpu_protocol.h: which of the values count; 0: nothing any more */
+        uint32_t
+                fields; /* VGPU_INTENT_* of vgpu_protocol.h: which of the values count; 0: nothing any more */
         uint32_t state;       /* VGPU_CMD_* of vgpu_stream.h */
         uint32_t fps;         /* 0: the producer's default */
         uint32_t draw_cursor; /* 0 or 1 */
