@@ -25,6 +25,29 @@ static const struct command commands[] = {
                 .run = status_run,
         },
         {
+                .name = "clients",
+                .arguments = "[--json] [--no-legend]",
+                .summary = "list who reads the stream, and how well they keep up",
+                .help = "  --json          print one JSON object\n"
+                        "  --no-legend     leave the titles out\n"
+                        "\n"
+                        "Frames, missed, torn and leases are by the client's own account, which "
+                        "it sends\n"
+                        "once a second.\n",
+                .run = clients_run,
+        },
+        {
+                .name = "drop",
+                .arguments = "PID",
+                .summary = "disconnect every client of a process",
+                .help = "Needs the right to: [access] admin_users, admin_groups. All others go "
+                        "over to a new ring,\n"
+                        "so what the process still maps shows nothing newer. It may connect again "
+                        "if [access]\n"
+                        "lets it.\n",
+                .run = drop_run,
+        },
+        {
                 .name = "watch",
                 .arguments = "[--seconds N]",
                 .summary = "follow the stream: state, mode, fps, latency, missed frames",

@@ -34,6 +34,8 @@ struct command {
 };
 
 int status_run(const struct ctl *ctl, int argc, char **argv);
+int clients_run(const struct ctl *ctl, int argc, char **argv);
+int drop_run(const struct ctl *ctl, int argc, char **argv);
 int watch_run(const struct ctl *ctl, int argc, char **argv);
 int screenshot_run(const struct ctl *ctl, int argc, char **argv);
 int probe_run(const struct ctl *ctl, int argc, char **argv);

@@ -111,6 +111,13 @@ static void print_daemon(FILE *f, json_object *s)
                 line(f, "Ring", "generation %" PRIu64 ", %" PRIu64 " slots of %s",
                         number(ring, "generation"), number(ring, "slots"),
                         text_bytes(bytes, sizeof bytes, number(ring, "slot_bytes")));
+        if (member(ring, "held"))
+                line(f, "Leases", "%" PRIu64 " held, %" PRIu64 " lost", number(ring, "held"),
+                        number(ring, "lost"));
+        if (number(ring, "retired"))
+                line(f, "Old rings", "%" PRIu64 " that clients still have, %s",
+                        number(ring, "retired"),
+                        text_bytes(bytes, sizeof bytes, number(ring, "retired_bytes")));
         line(f, "Daemon", "vgpud %s, pid %" PRIu64 ", up %s", text(s, "version", version),
                 number(s, "pid"), text_duration(uptime, sizeof uptime, number(s, "uptime_ms")));
 }

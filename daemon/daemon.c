@@ -16,7 +16,14 @@ static int on_query(void *ctx, uint32_t what, char *buf, size_t cap)
 {
         struct daemon *d = ctx;
 
-        return what == VGPU_QUERY_STATUS ? daemon_status_json(d, buf, cap) : -EOPNOTSUPP;
+        switch (what) {
+        case VGPU_QUERY_STATUS:
+                return daemon_status_json(d, buf, cap);
+        case VGPU_QUERY_CLIENTS:
+                return daemon_clients_json(d, buf, cap);
+        default:
+                return -EOPNOTSUPP;
+        }
 }
 
 static void on_intents(void *ctx)

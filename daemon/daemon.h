@@ -37,6 +37,9 @@ int daemon_run(const struct vgpu_config *config);
 /* The answer to `vgpuctl status`: JSON text, schema 1 (docs/vgpuctl.md). Return: bytes, or negative errno. */
 int daemon_status_json(struct daemon *d, char *buf, size_t cap);
 
+/* The answer to `vgpuctl clients`, likewise. */
+int daemon_clients_json(struct daemon *d, char *buf, size_t cap);
+
 /* The line for `systemctl status`. */
 void daemon_status_line(struct daemon *d, char *buf, size_t cap);
 

@@ -45,6 +45,14 @@ static void a_wrong_command_line_ends_with_2_and_says_what_is_wrong(void **state
                 { { "watch", "--seconds", "soon" }, "'soon' is no number of seconds" },
                 { { "watch", "--seconds", "-1" }, "'-1' is no number of seconds" },
                 { { "watch", "extra" }, "what is 'extra'?" },
+                { { "clients", "extra" }, "what is 'extra'?" },
+                { { "clients", "--bogus" }, "unknown option '--bogus'" },
+                { { "drop" }, "which process?" },
+                { { "drop", "all" }, "'all' is no process id" },
+                { { "drop", "0" }, "'0' is no process id" },
+                { { "drop", "-1" }, "unknown option '-1'" },
+                { { "drop", "4294967296" }, "'4294967296' is no process id" },
+                { { "drop", "1", "2" }, "what is '2'?" },
                 { { "screenshot" }, "which file?" },
                 { { "screenshot", "a.png", "b.png" }, "one file, not 2" },
                 { { "screenshot", "--timeout", "x", "a.png" }, "'x' is no number of seconds" },
@@ -76,6 +84,8 @@ static void help_and_version_are_answers_not_errors(void **state)
                 { { "help" }, "probe" },
                 { { "--version" }, "vgpuctl " },
                 { { "status", "--help" }, "Usage: vgpuctl [--socket PATH] status" },
+                { { "clients", "--help" }, "--no-legend" },
+                { { "drop", "--help" }, "admin_users" },
                 { { "watch", "--help" }, "--seconds" },
                 { { "screenshot", "--help" }, "--no-cursor" },
                 { { "probe", "--help" }, "--ram-size" },
@@ -96,12 +106,14 @@ static void without_a_daemon_every_client_command_ends_with_1_and_says_what_to_d
 {
         static const char *const commands[][MAX_ARGS] = {
                 { "--socket", "/nonexistent/vgpud.sock", "status" },
+                { "--socket", "/nonexistent/vgpud.sock", "clients" },
+                { "--socket", "/nonexistent/vgpud.sock", "drop", "1" },
                 { "--socket", "/nonexistent/vgpud.sock", "watch" },
                 { "--socket", "/nonexistent/vgpud.sock", "screenshot", "/tmp/never.png" },
         };
 
         (void)state;
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
                 struct tool_result r = run(commands[i]);
 
                 assert_int_equal(r.exit_code, 1);

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -95,6 +97,76 @@ static void an_answer_that_is_no_status_is_an_error(void **state)
                 assert_int_equal(strncmp(r.err, "vgpuctl: ", 9), 0);
                 tool_result_deinit(&r);
         }
+}
+
+/* ---- clients, drop ---- */
+
+static void clients_are_a_table_or_the_object(void **state)
+{
+        struct tool_result r;
+        json_object *o, *first;
+
+        (void)state;
+        publisher.clients = "{\"schema\":1,\"total\":3,\"clients\":[{\"uid\":0,\"pid\":77,"
+                            "\"name\":\"viewer\"}],\"listed\":1}";
+        r = run(&beside, "clients", NULL, NULL, NULL);
+        assert_int_equal(r.exit_code, 0);
+        assert_non_null(strstr(r.out, "NAME"));
+        assert_non_null(strstr(r.out, "viewer"));
+        assert_non_null(strstr(r.err, "1 of 3 clients are shown"));
+        tool_result_deinit(&r);
+
+        r = run(&beside, "clients", "--json", NULL, NULL);
+        assert_int_equal(r.exit_code, 0);
+        o = json_tokener_parse(r.out);
+        assert_int_equal(json_object_get_int(json_object_object_get(o, "total")), 3);
+        first = json_object_array_get_idx(json_object_object_get(o, "clients"), 0);
+        assert_string_equal(json_object_get_string(json_object_object_get(first, "user")), "root");
+        json_object_put(o);
+        tool_result_deinit(&r);
+
+        publisher.clients = "{\"state\":1}";
+        r = run(&beside, "clients", NULL, NULL, NULL);
+        assert_int_equal(r.exit_code, 1);
+        assert_int_equal(r.out_len, 0);
+        assert_non_null(strstr(r.err, "no list of clients"));
+        tool_result_deinit(&r);
+
+        publisher.clients = NULL; /* a daemon that is older */
+        r = run(&beside, "clients", NULL, NULL, NULL);
+        assert_int_equal(r.exit_code, 1);
+        assert_non_null(strstr(r.err, "no such report"));
+        tool_result_deinit(&r);
+}
+
+static void a_dropped_process_is_told_and_counted(void **state)
+{
+        struct sockaddr_un addr = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        struct vgpu_msg_goodbye goodbye;
+        struct tool_result r;
+        char pid[16];
+
+        (void)state;
+        snprintf(addr.sun_path, sizeof addr.sun_path, "%s", publisher.path);
+        assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+        publisher_turn(&publisher);
+        snprintf(pid, sizeof pid, "%d", (int)getpid());
+
+        r = run(&beside, "drop", pid, NULL, NULL);
+        assert_int_equal(r.exit_code, 0);
+        assert_non_null(strstr(r.out, "Dropped 1 client of process"));
+        tool_result_deinit(&r);
+        assert_int_equal(recv(fd, &goodbye, sizeof goodbye, 0), sizeof goodbye);
+        assert_int_equal(goodbye.reason, VGPU_GOODBYE_DROPPED);
+        publisher_turn(&publisher);
+        close(fd);
+
+        r = run(&beside, "drop", pid, NULL, NULL);
+        assert_int_equal(r.exit_code, 1);
+        assert_int_equal(r.out_len, 0);
+        assert_non_null(strstr(r.err, "no client has pid"));
+        tool_result_deinit(&r);
 }
 
 /* ---- screenshot ---- */
@@ -318,6 +390,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 CASE(status_prints_lines_or_the_object),
                 CASE(an_answer_that_is_no_status_is_an_error),
+                CASE(clients_are_a_table_or_the_object),
+                CASE(a_dropped_process_is_told_and_counted),
                 CASE(a_screenshot_has_real_colours_and_the_right_orientation),
                 CASE(the_cursor_is_drawn_relative_to_what_is_captured),
                 CASE(the_cursor_is_left_out_when_told_or_hidden_or_already_drawn),

@@ -26,9 +26,11 @@ static int answer(void *ctx, uint32_t what, char *buf, size_t cap)
 {
         struct publisher *p = ctx;
 
-        if (what != VGPU_QUERY_STATUS || !p->status)
-                return -EOPNOTSUPP;
-        return snprintf(buf, cap, "%s", p->status);
+        const char *text = what == VGPU_QUERY_STATUS    ? p->status
+                           : what == VGPU_QUERY_CLIENTS ? p->clients
+                                                        : NULL;
+
+        return text ? snprintf(buf, cap, "%s", text) : -EOPNOTSUPP;
 }
 
 static void begin(struct publisher *p, uint64_t slot_bytes)

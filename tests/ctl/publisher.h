@@ -23,6 +23,7 @@ struct publisher {
         struct ring *ring;
         uint64_t frame_id;    /* of the newest frame */
         const char *status;   /* JSON text for a status query; NULL: there is no such report */
+        const char *clients;  /* likewise for a clients query */
         unsigned n_instances; /* daemons this has been */
 };
 
