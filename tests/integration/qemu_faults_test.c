@@ -23,6 +23,7 @@
 #include "rig.h"
 
 static char folder[] = "/dev/shm/vgpud-faults-XXXXXX";
+static struct rig world;
 static char file[64], monitor[64], pidfile[64], image[64];
 
 static struct vm_proc_options machine(void)
@@ -49,7 +50,6 @@ static void start(struct rig *rig, unsigned told)
 {
         char more[256] = "[guest]\n";
 
-        *rig = RIG_NONE;
         boot(rig);
         if (told & ASK_QEMU)
                 snprintf(more + strlen(more), sizeof(more) - strlen(more), "qmp = %s\n", monitor);
@@ -89,119 +89,103 @@ static void comes_back(struct rig *rig)
 
 static void killed_qemu_is_off_when_its_process_is_watched(void **state)
 {
-        struct rig rig;
 
         (void)state;
-        start(&rig, WATCH_PROCESS);
-        kill_qemu(&rig);
-        rig_until(&rig, rig_state_is, VGPU_RING_ABSENT, "absent");
-        rig_until_status(&rig, "\"absent\"", "The virtual machine is off");
-        comes_back(&rig);
-        end(&rig);
+        start(&world, WATCH_PROCESS);
+        kill_qemu(&world);
+        rig_until(&world, rig_state_is, VGPU_RING_ABSENT, "absent");
+        rig_until_status(&world, "\"absent\"", "The virtual machine is off");
+        comes_back(&world);
 }
 
 static void killed_qemu_is_off_when_nobody_listens_any_more(void **state)
 {
-        struct rig rig;
 
         (void)state;
-        start(&rig, ASK_QEMU);
-        kill_qemu(&rig);
-        rig_until(&rig, rig_state_is, VGPU_RING_ABSENT, "absent");
-        rig_until_status(&rig, "\"absent\"", monitor);
-        comes_back(&rig);
-        end(&rig);
+        start(&world, ASK_QEMU);
+        kill_qemu(&world);
+        rig_until(&world, rig_state_is, VGPU_RING_ABSENT, "absent");
+        rig_until_status(&world, "\"absent\"", monitor);
+        comes_back(&world);
 }
 
 static void killed_qemu_is_paused_or_off_when_nobody_can_be_asked(void **state)
 {
-        struct rig rig;
 
         (void)state;
-        start(&rig, 0);
-        kill_qemu(&rig);
-        rig_until_status(&rig, "\"stalled\"", "paused or off");
-        comes_back(&rig);
-        end(&rig);
+        start(&world, 0);
+        kill_qemu(&world);
+        rig_until_status(&world, "\"stalled\"", "paused or off");
+        comes_back(&world);
 }
 
 static void machines_later_the_daemon_holds_what_it_held(void **state)
 {
         struct daemon_proc_holds before, after;
-        struct rig rig;
 
         (void)state;
-        start(&rig, ASK_QEMU | WATCH_PROCESS);
-        before = daemon_proc_holds(&rig.daemon);
+        start(&world, ASK_QEMU | WATCH_PROCESS);
+        before = daemon_proc_holds(&world.daemon);
         for (int i = 0; i < 3; i++) {
-                kill_qemu(&rig);
-                rig_until(&rig, rig_state_is, VGPU_RING_ABSENT, "absent");
-                comes_back(&rig);
+                kill_qemu(&world);
+                rig_until(&world, rig_state_is, VGPU_RING_ABSENT, "absent");
+                comes_back(&world);
         }
-        after = daemon_proc_holds(&rig.daemon);
+        after = daemon_proc_holds(&world.daemon);
         assert_int_equal(after.n_fds, before.n_fds);
         assert_int_equal(after.n_maps, before.n_maps);
-        end(&rig);
 }
 
 static void a_machine_that_is_shut_down_is_off(void **state)
 {
-        struct rig rig;
 
         (void)state;
-        start(&rig, ASK_QEMU);
-        assert_int_equal(vm_proc_qmp(&rig.vm, "quit"), 0);
-        rig_until_status(&rig, "\"absent\"", monitor);
-        kill_qemu(&rig);
-        comes_back(&rig);
-        end(&rig);
+        start(&world, ASK_QEMU);
+        assert_int_equal(vm_proc_qmp(&world.vm, "quit"), 0);
+        rig_until_status(&world, "\"absent\"", monitor);
+        kill_qemu(&world);
+        comes_back(&world);
 }
 
 static void a_pause_is_qemus_own_word(void **state)
 {
-        struct rig rig;
         uint64_t epoch;
 
         (void)state;
-        start(&rig, ASK_QEMU | WATCH_PROCESS);
-        epoch = rig.verify.frame.epoch;
-        rig_pause(&rig);
-        rig_until_status(&rig, "\"stalled\"", "QEMU says 'paused'");
-        rig_resume(&rig);
-        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
-        rig_until_frame(&rig);
-        assert_int_equal(rig.verify.frame.epoch, epoch);
-        end(&rig);
+        start(&world, ASK_QEMU | WATCH_PROCESS);
+        epoch = world.verify.frame.epoch;
+        rig_pause(&world);
+        rig_until_status(&world, "\"stalled\"", "QEMU says 'paused'");
+        rig_resume(&world);
+        rig_until(&world, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&world);
+        assert_int_equal(world.verify.frame.epoch, epoch);
 }
 
 static void a_reset_ends_the_epoch_by_qemus_word(void **state)
 {
-        struct rig rig;
         uint64_t epoch;
 
         (void)state;
-        start(&rig, ASK_QEMU);
-        epoch = rig.verify.frame.epoch;
-        rig_reboot(&rig);
-        rig_until(&rig, rig_epoch_is, epoch + 1, "a frame of the next epoch");
-        end(&rig);
+        start(&world, ASK_QEMU);
+        epoch = world.verify.frame.epoch;
+        rig_reboot(&world);
+        rig_until(&world, rig_epoch_is, epoch + 1, "a frame of the next epoch");
 }
 
 static void a_machine_that_does_not_run_yet_is_waited_for(void **state)
 {
-        struct rig rig = RIG_NONE;
         char more[128];
 
         (void)state;
-        boot(&rig);
-        rig_pause(&rig);
+        boot(&world);
+        rig_pause(&world);
         snprintf(more, sizeof(more), "[guest]\nqmp = %s\n", monitor);
-        assert_int_equal(daemon_proc_start(&rig.daemon, file, "q35", 0, more), 0);
-        rig_client(&rig);
-        rig_until_status(&rig, "\"absent\"", "QEMU says 'paused'");
-        rig_resume(&rig);
-        rig_until_frame(&rig);
-        end(&rig);
+        assert_int_equal(daemon_proc_start(&world.daemon, file, "q35", 0, more), 0);
+        rig_client(&world);
+        rig_until_status(&world, "\"absent\"", "QEMU says 'paused'");
+        rig_resume(&world);
+        rig_until_frame(&world);
 }
 
 static void migrate(struct rig *rig, const char *to)
@@ -216,18 +200,16 @@ static void migrate(struct rig *rig, const char *to)
 
 static void a_migration_that_is_taken_back_goes_on(void **state)
 {
-        struct rig rig;
         uint64_t epoch;
 
         (void)state;
-        start(&rig, ASK_QEMU);
-        epoch = rig.verify.frame.epoch;
-        migrate(&rig, "cat > /dev/null");
-        rig_resume(&rig);
-        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
-        rig_until_frame(&rig);
-        assert_int_equal(rig.verify.frame.epoch, epoch);
-        end(&rig);
+        start(&world, ASK_QEMU);
+        epoch = world.verify.frame.epoch;
+        migrate(&world, "cat > /dev/null");
+        rig_resume(&world);
+        rig_until(&world, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&world);
+        assert_int_equal(world.verify.frame.epoch, epoch);
 }
 
 static bool exists(const struct rig *rig, uint64_t path)
@@ -245,81 +227,73 @@ static void a_machine_that_migrates_is_followed(void **state)
 {
         struct vm_proc_options options = machine();
         char request[256];
-        struct rig rig;
 
         (void)state;
-        start(&rig, ASK_QEMU);
-        rig_pause(&rig);
+        start(&world, ASK_QEMU);
+        rig_pause(&world);
         /* Its name comes when all of it is there; QEMU does not wait for that. */
         snprintf(request, sizeof(request), "cat > %s.part && mv %s.part %s", image, image, image);
-        migrate(&rig, request);
-        rig_until(&rig, exists, (uintptr_t)image, image);
-        kill_qemu(&rig);
-        rig_until_status(&rig, "\"absent\"", monitor);
+        migrate(&world, request);
+        rig_until(&world, exists, (uintptr_t)image, image);
+        kill_qemu(&world);
+        rig_until_status(&world, "\"absent\"", monitor);
 
         options.incoming = "defer";
-        assert_int_equal(vm_proc_start(&rig.vm, &options), 0);
-        guest_proc_attach(&rig.guest, rig.vm.serial_fd, rig.vm.serial_fd);
-        rig_until_status(&rig, "\"absent\"", "QEMU says 'inmigrate'");
+        assert_int_equal(vm_proc_start(&world.vm, &options), 0);
+        guest_proc_attach(&world.guest, world.vm.serial_fd, world.vm.serial_fd);
+        rig_until_status(&world, "\"absent\"", "QEMU says 'inmigrate'");
         snprintf(request, sizeof(request),
                 "{\"execute\": \"migrate-incoming\", \"arguments\": {\"uri\": \"exec:cat %s\"}}",
                 image);
-        assert_int_equal(vm_proc_qmp_text(&rig.vm, request), 0);
-        rig_until_status(&rig, "\"absent\"", "QEMU says 'paused'");
-        rig_resume(&rig);
-        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
-        rig_until_frame(&rig);
-        end(&rig);
+        assert_int_equal(vm_proc_qmp_text(&world.vm, request), 0);
+        rig_until_status(&world, "\"absent\"", "QEMU says 'paused'");
+        rig_resume(&world);
+        rig_until(&world, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&world);
         unlink(image);
 }
 
 static void a_stopped_qemu_is_paused_and_goes_on(void **state)
 {
-        struct rig rig;
 
         (void)state;
-        start(&rig, ASK_QEMU | WATCH_PROCESS);
-        assert_int_equal(kill(rig.vm.qemu_pid, SIGSTOP), 0);
-        rig_until_status(&rig, "\"stalled\"", "the machine is paused");
-        assert_int_equal(kill(rig.vm.qemu_pid, SIGCONT), 0);
-        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
-        rig_until_frame(&rig);
-        end(&rig);
+        start(&world, ASK_QEMU | WATCH_PROCESS);
+        assert_int_equal(kill(world.vm.qemu_pid, SIGSTOP), 0);
+        rig_until_status(&world, "\"stalled\"", "the machine is paused");
+        assert_int_equal(kill(world.vm.qemu_pid, SIGCONT), 0);
+        rig_until(&world, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&world);
 }
 
 /* The guest writes into RAM that is gone then, so QEMU does not outlive it. */
 static void truncated_ram_is_gone(void **state)
 {
-        struct rig rig;
 
         (void)state;
-        start(&rig, ASK_QEMU);
-        assert_int_equal(kill(rig.vm.qemu_pid, SIGSTOP), 0);
+        start(&world, ASK_QEMU);
+        assert_int_equal(kill(world.vm.qemu_pid, SIGSTOP), 0);
         assert_int_equal(truncate(file, 4096), 0);
-        rig_until_status(&rig, "\"absent\"", file);
-        kill_qemu(&rig);
+        rig_until_status(&world, "\"absent\"", file);
+        kill_qemu(&world);
         unlink(file);
-        comes_back(&rig);
-        end(&rig);
+        comes_back(&world);
 }
 
 static void replaced_ram_is_gone_and_its_successor_taken(void **state)
 {
-        struct rig rig;
         int fd;
 
         (void)state;
-        start(&rig, WATCH_PROCESS);
+        start(&world, WATCH_PROCESS);
         unlink(file);
         fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         assert_true(fd >= 0);
         assert_int_equal(ftruncate(fd, 512 << 20), 0);
         close(fd);
-        rig_until_status(&rig, "\"attaching\"", "No Windows kernel");
-        kill_qemu(&rig);
-        rig_until_status(&rig, "\"absent\"", "The virtual machine is off");
-        comes_back(&rig);
-        end(&rig);
+        rig_until_status(&world, "\"attaching\"", "No Windows kernel");
+        kill_qemu(&world);
+        rig_until_status(&world, "\"absent\"", "The virtual machine is off");
+        comes_back(&world);
 }
 
 /* ---- a monitor that is lost ---------------------------------------------------------------------------------------- */
@@ -395,37 +369,50 @@ static void end_relay(pid_t pid, const char *path)
 
 static void a_closed_monitor_ends_nothing(void **state)
 {
-        struct rig rig = RIG_NONE;
         char path[80], more[128];
         uint64_t epoch;
         pid_t pid;
 
         (void)state;
-        boot(&rig);
+        boot(&world);
         snprintf(path, sizeof(path), "%s.relay", monitor);
         snprintf(more, sizeof(more), "[guest]\nqmp = %s\n", path);
         pid = relay(path);
-        assert_int_equal(daemon_proc_start(&rig.daemon, file, "q35", 0, more), 0);
-        rig_client(&rig);
-        rig_until_frame(&rig);
-        epoch = rig.verify.frame.epoch;
+        assert_int_equal(daemon_proc_start(&world.daemon, file, "q35", 0, more), 0);
+        rig_client(&world);
+        rig_until_frame(&world);
+        epoch = world.verify.frame.epoch;
 
         end_relay(pid, path);
-        rig_until_said(&rig, "closed the connection; connecting again");
-        rig_until_frame(&rig);
-        assert_int_equal(rig.verify.frame.epoch, epoch);
-        assert_int_equal(rig.now.stream.state, VGPU_RING_STREAMING);
+        rig_until_said(&world, "closed the connection; connecting again");
+        rig_until_frame(&world);
+        assert_int_equal(world.verify.frame.epoch, epoch);
+        assert_int_equal(world.now.stream.state, VGPU_RING_STREAMING);
 
         /* And it is listened to again when it is back. */
         pid = relay(path);
-        rig_until_said(&rig, "QEMU's monitor is back");
-        rig_pause(&rig);
-        rig_until_status(&rig, "\"stalled\"", "QEMU says 'paused'");
-        rig_resume(&rig);
-        rig_until(&rig, rig_state_is, VGPU_RING_STREAMING, "streaming again");
-        rig_until_frame(&rig);
-        end(&rig);
+        rig_until_said(&world, "QEMU's monitor is back");
+        rig_pause(&world);
+        rig_until_status(&world, "\"stalled\"", "QEMU says 'paused'");
+        rig_resume(&world);
+        rig_until(&world, rig_state_is, VGPU_RING_STREAMING, "streaming again");
+        rig_until_frame(&world);
         end_relay(pid, path);
+}
+
+static int begin(void **state)
+{
+        (void)state;
+        world = RIG_NONE;
+        return 0;
+}
+
+/* What a failed test leaves: the next one's machine has the same RAM file. */
+static int leave_nothing(void **state)
+{
+        (void)state;
+        end(&world);
+        return 0;
 }
 
 static int make_folder(void **state)
@@ -450,23 +437,25 @@ static int remove_folder(void **state)
         return 0;
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, leave_nothing)
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(killed_qemu_is_off_when_its_process_is_watched),
-                cmocka_unit_test(killed_qemu_is_off_when_nobody_listens_any_more),
-                cmocka_unit_test(killed_qemu_is_paused_or_off_when_nobody_can_be_asked),
-                cmocka_unit_test(machines_later_the_daemon_holds_what_it_held),
-                cmocka_unit_test(a_machine_that_is_shut_down_is_off),
-                cmocka_unit_test(a_pause_is_qemus_own_word),
-                cmocka_unit_test(a_reset_ends_the_epoch_by_qemus_word),
-                cmocka_unit_test(a_machine_that_does_not_run_yet_is_waited_for),
-                cmocka_unit_test(a_migration_that_is_taken_back_goes_on),
-                cmocka_unit_test(a_machine_that_migrates_is_followed),
-                cmocka_unit_test(a_stopped_qemu_is_paused_and_goes_on),
-                cmocka_unit_test(truncated_ram_is_gone),
-                cmocka_unit_test(replaced_ram_is_gone_and_its_successor_taken),
-                cmocka_unit_test(a_closed_monitor_ends_nothing),
+                TEST(killed_qemu_is_off_when_its_process_is_watched),
+                TEST(killed_qemu_is_off_when_nobody_listens_any_more),
+                TEST(killed_qemu_is_paused_or_off_when_nobody_can_be_asked),
+                TEST(machines_later_the_daemon_holds_what_it_held),
+                TEST(a_machine_that_is_shut_down_is_off),
+                TEST(a_pause_is_qemus_own_word),
+                TEST(a_reset_ends_the_epoch_by_qemus_word),
+                TEST(a_machine_that_does_not_run_yet_is_waited_for),
+                TEST(a_migration_that_is_taken_back_goes_on),
+                TEST(a_machine_that_migrates_is_followed),
+                TEST(a_stopped_qemu_is_paused_and_goes_on),
+                TEST(truncated_ram_is_gone),
+                TEST(replaced_ram_is_gone_and_its_successor_taken),
+                TEST(a_closed_monitor_ends_nothing),
         };
 
         if (vm_proc_missing()) {
