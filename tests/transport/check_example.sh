@@ -1,4 +1,8 @@
 #!/bin/sh
-# check_example.sh DOCUMENT SOURCE - the program shown in the document is the one the tests build
+# check_example.sh DOCUMENT SOURCE... - the programs shown in the document are those that the tests build, in this order
 set -eu
-awk '/^```c$/ { shown = 1; next } /^```$/ { shown = 0 } shown' "$1" | diff - "$2"
+document=$1
+shift
+shown=$(awk '/^```c$/ { shown = 1; next } /^```$/ { shown = 0 } shown' "$document")
+built=$(cat "$@")
+[ "$shown" = "$built" ] || { echo "$document does not show $*"; exit 1; }
