@@ -120,18 +120,13 @@ int writer_send(struct writer *w, const void *packet, size_t len)
         return send(w->fd, packet, len, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int writer_receive(struct writer *w, int timeout_ms, struct vgpu_control_write *ret_write,
-        uint32_t *ret_goodbye)
+/* Return: 1, or what ended it. */
+static int take(struct writer *w, struct vgpu_control_write *ret_write, uint32_t *ret_goodbye)
 {
         _Alignas(uint64_t) uint8_t packet[VGPU_MSG_MAX_CLIENT];
         const struct vgpu_msg_header *h = (const void *)packet;
-        struct pollfd fd = { .fd = w->fd, .events = POLLIN };
         ssize_t n;
-        int r;
 
-        r = poll(&fd, 1, timeout_ms);
-        if (r <= 0)
-                return r < 0 ? -errno : 0;
         n = recv(w->fd, packet, sizeof(packet), 0);
         if (n <= 0)
                 return n == 0 ? -ECONNRESET : -errno;
@@ -147,6 +142,21 @@ int writer_receive(struct writer *w, int timeout_ms, struct vgpu_control_write *
                 return -EPROTO;
         memcpy(ret_write, packet, sizeof(*ret_write));
         return 1;
+}
+
+int writer_receive(struct writer *w, int timeout_ms, struct vgpu_control_write *ret_write,
+        uint32_t *ret_goodbye)
+{
+        struct pollfd fd = { .fd = w->fd, .events = POLLIN };
+        int r;
+
+        r = poll(&fd, 1, timeout_ms);
+        if (r <= 0)
+                return r < 0 ? -errno : 0;
+        do {
+                r = take(w, ret_write, ret_goodbye);
+        } while (r == 1 && poll(&fd, 1, 0) == 1);
+        return r;
 }
 
 /* ---- what a writer does -------------------------------------------------------------------------------------------- */

@@ -40,7 +40,7 @@ void writer_close(struct writer *w);
 int writer_send(struct writer *w, const void *packet, size_t len);
 
 /**
- * writer_receive() - wait for the next WRITE
+ * writer_receive() - wait for the next WRITE; the newest of several that are there
  * @timeout_ms: < 0: no limit
  *
  * Return: 1, 0 (nothing came), -ECONNRESET (closed), -ECONNREFUSED (GOODBYE; *ret_goodbye, if not NULL, says why), another
