@@ -2,7 +2,6 @@
 #include "plan.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define OUR_ENDS(role)                                                                             \
         .producer = "vgpu-bench-publisher", .producer_role = "publisher",                          \

@@ -110,9 +110,13 @@ static void print_cost(FILE *f, const struct plan *p)
                         "microseconds\n%7s  %-44s %9s %9s %9s %10s %8s\n",
                         "clients", "waiting", "median", "p95", "p99", "max", "n");
         for (unsigned i = 0; i < n; i++) {
+                char note[320];
+
+                note_of(p, rows[i], note, sizeof(note));
                 fprintf(f, "%7u  %-44s ", rows[i]->scene.n_clients, ways[rows[i]->way].what);
                 print_figures(f, p, rows[i]->cost);
-                fputc('\n', f);
+                fprintf(f, "%s%s\n", rows[i]->outcome != SCENE_OK ? "  " : "",
+                        rows[i]->outcome != SCENE_OK ? note : "");
         }
 }
 
@@ -147,9 +151,12 @@ static void print_targets(FILE *f, const struct verdict *v, unsigned n)
         for (unsigned i = 0; i < n; i++) {
                 with_target += v[i].is_ratio && v[i].has_target;
                 held += v[i].is_ratio && v[i].has_target && v[i].holds;
-                if (!v[i].is_ratio)
-                        fprintf(f, "%-7s %s %.0f us: %.1f us\n", verdict_word(&v[i]), v[i].what,
-                                v[i].target, v[i].value);
+                if (v[i].is_ratio)
+                        continue;
+                fprintf(f, "%-7s %s: %.1f us", verdict_word(&v[i]), v[i].what, v[i].value);
+                if (v[i].has_target)
+                        fprintf(f, ", at most %.0f us", v[i].target);
+                fputc('\n', f);
         }
         if (with_target > 0)
                 fprintf(f, "%-7s every peer at least %.0f times slower: %u of %u ratios\n",

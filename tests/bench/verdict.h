@@ -18,7 +18,7 @@ struct verdict {
         const struct row *peer, *ours; /* of a ratio; else NULL */
         double value, target;
         bool is_ratio;   /* value is a ratio, else microseconds */
-        bool has_target; /* copies are compared, but nobody promised what a copy costs */
+        bool has_target; /* the floor and copies have none: nobody promised what they take */
         bool holds;
 };
 
