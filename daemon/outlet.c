@@ -54,8 +54,8 @@ static void tell_no_renewal(struct outlet *o)
                 return;
         o->renew_told = true;
         journal_event(EVENT_RING_REFUSED, LOG_WARNING, NULL,
-                "The dropped client may still see the stream: %u rings of the past, which clients "
-                "still have, leave no room for another; trying again. End its process, or raise "
+                "The dropped client may still see the stream: there is no room for another ring "
+                "(old ones that clients still have: %u); trying again. End its process, or raise "
                 "[ring] max_bytes",
                 o->rings.n_old);
 }
