@@ -152,7 +152,10 @@ static int follow(struct watch *w, uint64_t ms)
 
 static int watch(const char *path, uint64_t ms)
 {
-        struct vgpu_client_options options = { .name = "vgpuctl watch" };
+        struct vgpu_client_options options = {
+                .name = "vgpuctl watch",
+                .interest = VGPU_CLIENT_FRAME | VGPU_CLIENT_STATE,
+        };
         struct vgpu_client_failure why = { 0 };
         struct watch w = { .terminal = isatty(STDOUT_FILENO) };
         int r = vgpu_client_connect(path, &options, &w.client, &why);

@@ -8,9 +8,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <unistd.h>
 
 #include "relay.h"
 #include "stage.h"
@@ -367,6 +368,68 @@ static void a_connection_lost_to_a_living_daemon_ends_the_hold_but_not_the_check
         end(&s, c);
 }
 
+/* ---- at full speed -------------------------------------------------------------------------------- */
+
+#define ACQUIRES 5000
+#define KEPT     5 /* frames held at a time: more than the daemon honours */
+
+struct kept {
+        struct vgpu_client_frame frame;
+        const void *pixels;
+};
+
+/* Whatever was released as whole was whole, up to then. Return: whether it was released as whole. */
+static bool let_go(struct vgpu_client *c, const struct kept *k)
+{
+        bool whole = frame_is_whole(k->pixels, k->frame.bytes, k->frame.serial);
+        int intact = vgpu_client_release(c, k->frame.serial);
+
+        assert_in_range(intact, 0, 1);
+        assert_true(whole || !intact);
+        return intact;
+}
+
+static void what_is_released_as_whole_was_whole(void **state)
+{
+        char dir[] = "/tmp/vgpud-lease-XXXXXX", path[64], lock[80];
+        struct kept kept[KEPT] = { 0 };
+        struct vgpu_client_stats stats;
+        struct vgpu_client *c;
+        uint64_t n_whole = 0;
+        pid_t pid;
+
+        (void)state;
+        assert_non_null(mkdtemp(dir));
+        snprintf(path, sizeof(path), "%s/ring.sock", dir);
+        snprintf(lock, sizeof(lock), "%s.lock", path);
+        pid = relay_fork(path, 0, RELAY_BYTES);
+        assert_int_equal(vgpu_client_connect(path, &leases, &c, NULL), 0);
+        for (uint32_t n = 0; n < ACQUIRES; n++) {
+                /* one at first, as one should */
+                struct kept *k = &kept[n % (1 + n * KEPT / ACQUIRES)];
+                int got;
+
+                if (k->pixels)
+                        n_whole += let_go(c, k);
+                do {
+                        assert_true(vgpu_client_wait(c, -1) >= 0);
+                        got = vgpu_client_acquire(c, &k->frame, &k->pixels);
+                        assert_in_range(got, 0, 1);
+                } while (got == 0);
+        }
+        vgpu_client_stats(c, &stats);
+        assert_int_equal(stats.leases, ACQUIRES);
+        assert_int_equal(stats.lost, ACQUIRES - KEPT - n_whole);
+        assert_int_not_equal(stats.lost, 0);
+        assert_int_not_equal(n_whole, 0);
+        print_message("  %u acquired, %u lost\n", ACQUIRES, (unsigned int)stats.lost);
+        vgpu_client_close(c);
+        process_kill(pid);
+        unlink(path);
+        unlink(lock);
+        assert_int_equal(rmdir(dir), 0);
+}
+
 /* ---- peek -------------------------------------------------------------------------------------- */
 
 static void a_peek_describes_and_takes_nothing(void **state)
@@ -411,6 +474,7 @@ int main(void)
                 cmocka_unit_test(the_last_frame_can_be_taken_after_the_daemon_has_gone),
                 cmocka_unit_test(
                         a_connection_lost_to_a_living_daemon_ends_the_hold_but_not_the_check),
+                cmocka_unit_test(what_is_released_as_whole_was_whole),
                 cmocka_unit_test(a_peek_describes_and_takes_nothing),
         };
 

@@ -3,7 +3,7 @@
  *
  *      struct vgpu_client *c;
  *      vgpu_client_connect("/run/vgpud/win11.sock", NULL, &c, NULL);
- *      poll vgpu_client_fd(c) for POLLIN, then
+ *      poll vgpu_client_fd(c) for POLLIN, and each time
  *      if (vgpu_client_dispatch(c) & VGPU_CLIENT_FRAME)
  *              vgpu_client_copy_latest(c, buf, sizeof(buf), &frame);
  *
@@ -46,7 +46,7 @@ struct vgpu_client_options {
         const char *name;
         /* what to be woken for and told of: enum vgpu_client_event; 0: everything. Connection events always come. */
         uint32_t interest;
-        uint32_t reserved;
+        uint32_t reserved; /* 0 */
 };
 
 /* Why connect or query failed, for people. */
@@ -59,7 +59,7 @@ struct vgpu_client_failure {
 
 /* What dispatch and wait report; a set. */
 enum vgpu_client_event {
-        VGPU_CLIENT_FRAME = 1 << 0, /* a frame newer than the last one copied or reported */
+        VGPU_CLIENT_FRAME = 1 << 0, /* a frame newer than the last one delivered or reported */
         VGPU_CLIENT_CURSOR = 1 << 1,
         VGPU_CLIENT_GEOMETRY = 1 << 2,
         VGPU_CLIENT_STATUS = 1 << 3,
@@ -83,11 +83,11 @@ struct vgpu_client_frame {
         uint32_t run_epoch;    /* which session of the producer */
         uint32_t producer_pid; /* guest's pid of the process that drew this frame */
         uint32_t flags;        /* VGPU_RING_FRAME_* */
-        /* rectangles that differ from the frame this client copied last; 0: all of it */
+        /* rectangles that differ from the frame this client got last; 0: all of it */
         uint32_t n_damage;
         uint64_t timestamp_ns; /* guest's own monotonic clock at capture */
         uint64_t publish_ns;   /* when the daemon published it */
-        /* frames published since the last one copied that this client did not get */
+        /* frames published since the last one delivered that this client did not get */
         uint64_t missed;
         uint64_t generation; /* ring it came from */
         bool stale; /* nothing vouches for it any more: disconnected, tick overdue, or the state is not streaming */
@@ -106,8 +106,8 @@ struct vgpu_client_state {
 };
 
 struct vgpu_client_stats {
-        uint64_t frames;       /* copied */
-        uint64_t missed;       /* published but not copied, between two copies */
+        uint64_t frames;       /* delivered: copied or acquired */
+        uint64_t missed;       /* published but not delivered, between two that were */
         uint64_t torn_retries; /* copies thrown away because the slot was reused under them */
         uint64_t generations;  /* rings mapped */
         uint64_t reconnects;
@@ -124,7 +124,7 @@ struct vgpu_client_stats {
  *
  * Blocks until the daemon has answered, at most options.timeout_ms. With VGPU_CLIENT_WAIT_DAEMON it does not block
  * and fails only for want of memory or descriptors, or for a bad @path.
- * Cost: one socket, one epoll, one timerfd, one pipe end; the ring's address space.
+ * Cost: one socket, one epoll, one timerfd, one wake descriptor; the ring's address space.
  *
  * Return: 0, or -ENOENT or -ECONNREFUSED (no daemon), -EACCES, -EPROTONOSUPPORT (another major version), -EUSERS
  * (too many clients), -EPROTO (it does not speak this protocol or its ring fails the checks), -ETIMEDOUT,
@@ -149,7 +149,7 @@ int vgpu_client_fd(const struct vgpu_client *c);
 /**
  * vgpu_client_dispatch() - take what has come
  *
- * Never blocks. Reads the socket and the wake pipe, maps new rings, reconnects when it is time, then compares the
+ * Never blocks. Reads the socket and the wake descriptor, maps new rings, reconnects when it is time, then compares the
  * ring with what was reported before. May be called at any time; without news it costs a few system calls.
  *
  * Return: set of enum vgpu_client_event, 0 (nothing), or < 0: -ENOTCONN (disconnected and not to reconnect; the
