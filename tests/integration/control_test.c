@@ -2,7 +2,7 @@
  * control_test.c - what clients ask for, all the way into a simulated guest and back
  *
  * Two clients, a daemon, a guest, and an external writer: the program of tests/guest where it is to live and die, and the test
- * itself where it is to lie.
+ * itself where it is to lie. Words on the command line go to the guest.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,9 +24,12 @@
 #include "vgpu_stream.h"
 #include "writer.h"
 
-#define MODE_FPS 60
-#define NOBODY   65534 /* a user who may connect and nothing else */
+#define MAX_WORDS 20
+#define MODE_FPS  60
+#define NOBODY    65534 /* a user who may connect and nothing else */
 
+static const char *const plain[] = { "--scatter", NULL };
+static const char *const *words = plain; /* for the guest */
 static struct rig rig;
 static struct vgpu_client *other; /* the second client */
 static char dir[] = "/tmp/vgpud-control-XXXXXX";
@@ -687,16 +690,18 @@ static void a_client_outside_the_list_may_look_and_not_ask(void **state)
 
 static int set_up(void **state)
 {
-        static const char *const words[] = { "--mode", "320x200@60", "--scatter", NULL };
+        const char *args[MAX_WORDS + 3] = { "--mode", "320x200@60" };
         char config[256];
 
+        for (size_t i = 0; words[i] && i < MAX_WORDS; i++)
+                args[i + 2] = words[i];
         rig = RIG_NONE;
         assert_non_null(mkdtemp(dir));
         chmod(dir, 0711);
         snprintf(control_socket, sizeof(control_socket), "%s/control", dir);
         snprintf(config, sizeof(config), "mode = 0666\n[control]\nsocket = %s\nmode = 0666\n",
                 control_socket);
-        rig_guest_simulated(&rig, words);
+        rig_guest_simulated(&rig, args);
         rig_daemon(&rig, config);
         chmod(rig.daemon.dir, 0711);
         rig_client(&rig);
@@ -722,7 +727,7 @@ static int tear_down(void **state)
         return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(nothing_is_written_while_nobody_asks),
@@ -754,5 +759,7 @@ int main(void)
                 puts("skipped: another user can be played by root alone");
                 return 77;
         }
+        if (argc > 1)
+                words = (const char *const *)argv + 1;
         return cmocka_run_group_tests(tests, set_up, tear_down);
 }
