@@ -117,8 +117,8 @@ static void arm_retry(struct control *c)
 {
         uv_timer_start(&c->timer, on_timer, c->backoff_ms, 0);
         c->backoff_ms *= 2;
-        if (c->backoff_ms > CONTROL_BACKOFF_MOST_MS)
-                c->backoff_ms = CONTROL_BACKOFF_MOST_MS;
+        if (c->backoff_ms > c->patience.backoff_most_ms)
+                c->backoff_ms = c->patience.backoff_most_ms;
 }
 
 /* What the block says, and where the producer's own count of whole frames stands. Return: 0, or negative errno. */
@@ -160,7 +160,7 @@ static int build(struct control *c, struct vgpu_control_write *ret)
         c->sent = control_merge_result(&c->merge, c->frame_req);
         control_describe(&c->request, c->target.region, c->target.mem->levels, c->target.epoch,
                 c->ctrl_gen, &c->sent, ret);
-        ret->deadline_ns = now_ns + CONTROL_DEADLINE_MS * UINT64_C(1000000);
+        ret->deadline_ns = now_ns + c->patience.deadline_ms * UINT64_C(1000000);
         memcpy(ret->instance, c->instance, sizeof(ret->instance));
         return 0;
 }
@@ -185,7 +185,7 @@ static void send_write(struct control *c)
                 return;
         }
         c->counters.writes++;
-        uv_timer_start(&c->timer, on_timer, CONTROL_DEADLINE_MS + CONTROL_GRACE_MS, 0);
+        uv_timer_start(&c->timer, on_timer, c->patience.deadline_ms + c->patience.grace_ms, 0);
 }
 
 /* An action that may post an event itself (send) is the last of its row. */
@@ -195,7 +195,7 @@ static void run_actions(struct control *c, unsigned actions)
                 forget(c);
         if (actions & CONTROL_DO_FORGIVE) {
                 c->tries = 0;
-                c->backoff_ms = CONTROL_BACKOFF_FIRST_MS;
+                c->backoff_ms = c->patience.backoff_first_ms;
         }
         if (actions & CONTROL_DO_KEEP)
                 keep(c);
@@ -232,7 +232,7 @@ void control_post(struct control *c, enum control_event event)
 
 void control_post_failure(struct control *c)
 {
-        control_post(c, c->tries >= CONTROL_TRIES ? CONTROL_EV_EXHAUSTED : CONTROL_EV_FAILED);
+        control_post(c, c->tries >= c->patience.tries ? CONTROL_EV_EXHAUSTED : CONTROL_EV_FAILED);
 }
 
 /* ---- what comes in ------------------------------------------------------------------------------------------------- */
@@ -330,9 +330,10 @@ int control_init(struct control *c, uv_loop_t *loop, const struct vgpu_config *c
                 .config = config,
                 .tell = tell,
                 .tell_ctx = tell_ctx,
+                .patience = CONTROL_PATIENCE,
+                .backoff_ms = CONTROL_PATIENCE.backoff_first_ms,
                 .state = CONTROL_AWAY,
                 .merge = CONTROL_MERGE_NONE,
-                .backoff_ms = CONTROL_BACKOFF_FIRST_MS,
         };
         memcpy(c->instance, instance, sizeof(c->instance));
         r = control_link_init(&c->link, &link, reterr_why);

@@ -16,11 +16,15 @@
 #include "control_request.h"
 #include "control_state.h"
 
-#define CONTROL_DEADLINE_MS      1000 /* from sending a WRITE to when it must have been begun */
-#define CONTROL_GRACE_MS         200  /* for its answer, after that */
-#define CONTROL_BACKOFF_FIRST_MS 50
-#define CONTROL_BACKOFF_MOST_MS  2000
-#define CONTROL_TRIES            10 /* of the same thing, then it is given up: some ten seconds */
+struct control_patience {
+        uint64_t deadline_ms; /* from sending a WRITE to when it must have been begun */
+        uint64_t grace_ms;    /* for its answer, after that */
+        uint64_t backoff_first_ms, backoff_most_ms;
+        unsigned tries; /* of the same thing, then it is given up */
+};
+
+/* Tries go on for some ten seconds. */
+#define CONTROL_PATIENCE ((struct control_patience){ 1000, 200, 50, 2000, 10 })
 
 /* Where intents go now. Borrowed until the next control_set_target(). */
 struct control_target {
@@ -44,6 +48,7 @@ struct control {
         void (*tell)(void *ctx); /* progress may have changed */
         void *tell_ctx;
 
+        struct control_patience patience;
         enum control_state state;
 
         /* asked for */
