@@ -89,12 +89,23 @@ void caller_welcomed(struct caller *c, int fd)
         }
 }
 
+void caller_settle(struct caller *c)
+{
+        const struct vgpu_msg_header mapped = message_header(VGPU_MSG_PAGE, sizeof(mapped));
+
+        caller_say(c, &mapped);
+}
+
 void caller_start(struct caller *c, struct relay *r, uint32_t wants)
 {
         int fd = dial_and_greet(r->path, wants);
 
         relay_turn(r);
         caller_welcomed(c, fd);
+        if (c->page) {
+                caller_settle(c);
+                relay_turn(r);
+        }
 }
 
 static void close_if(int fd)

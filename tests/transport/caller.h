@@ -34,8 +34,9 @@ struct caller {
 /* Connect, be welcomed (the relay is turned). */
 void caller_start(struct caller *c, struct relay *r, uint32_t wants);
 
-/* The second half of it, for who greeted already: take WELCOME. */
+/* Parts of it, for who greeted already: take WELCOME and map the page; say that it is mapped. */
 void caller_welcomed(struct caller *c, int fd);
+void caller_settle(struct caller *c);
 
 /* Close everything; the relay learns of it at its next turn. */
 void caller_stop(struct caller *c);

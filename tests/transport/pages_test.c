@@ -68,53 +68,129 @@ static struct peer_info info_of(uint32_t nth)
         return peer_info(p);
 }
 
-static void a_page_can_only_be_written(void **state)
+static int punch(const struct caller *c)
+{
+        return fallocate(c->page_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
+}
+
+static void resizing_fails(const struct caller *c)
+{
+        struct stat st;
+
+        assert_int_equal(fstat(c->page_fd, &st), 0);
+        assert_int_equal(st.st_size, sysconf(_SC_PAGESIZE));
+        assert_int_equal(st.st_mode & 07777, 0600);
+        for (off_t len = 0; len < 16384; len += 2048) {
+                if (len != st.st_size)
+                        assert_int_equal(ftruncate(c->page_fd, len), -1);
+        }
+        assert_int_equal(fallocate(c->page_fd, 0, st.st_size, 4096), -1);
+        assert_int_equal(pwrite(c->page_fd, "x", 1, st.st_size), -1);
+}
+
+/* Connected and welcomed, the page mapped, and nothing said of it yet. */
+static void start_unsettled(struct caller *c)
+{
+        int fd = dial_and_greet(relay.path, HOLDS);
+
+        relay_turn(&relay);
+        caller_welcomed(c, fd);
+}
+
+static void a_page_can_be_written_through_its_map_and_nothing_else(void **state)
 {
         struct caller c;
-        struct stat st;
-        void *map;
 
         (void)state;
         caller_start(&c, &relay, VGPU_WANT_LEASE);
-        assert_int_equal(fstat(c.page_fd, &st), 0);
-        assert_int_equal(st.st_size, sysconf(_SC_PAGESIZE));
-        assert_int_equal(st.st_mode & 07777, 0600);
-        assert_int_equal(fcntl(c.page_fd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-        for (off_t len = 0; len < 16384; len += 2048) {
-                if (len != st.st_size)
-                        assert_int_equal(ftruncate(c.page_fd, len), -1);
-        }
-        assert_int_equal(fallocate(c.page_fd, 0, st.st_size, 4096), -1);
-        assert_int_equal(pwrite(c.page_fd, "x", 1, st.st_size), -1);
+        assert_int_equal(fcntl(c.page_fd, F_GET_SEALS),
+                F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+        resizing_fails(&c);
+        assert_int_equal(punch(&c), -1);
+        assert_int_equal(madvise((void *)c.page, 4096, MADV_REMOVE), -1);
+        assert_int_equal(pwrite(c.page_fd, "x", 1, 0), -1);
         assert_int_equal(fcntl(c.page_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
-        assert_int_equal(fcntl(c.page_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), -1);
-        map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, c.page_fd, 0);
-        assert_true(map != MAP_FAILED);
-        munmap(map, 4096);
+        assert_true(
+                mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, c.page_fd, 0) == MAP_FAILED);
+        c.page->hold[6] = 1;
+        assert_int_equal(c.page->hold[6], 1);
         caller_stop(&c);
 }
 
-static void a_punched_page_reads_as_nothing(void **state)
+static void a_page_is_not_looked_at_before_it_is_mapped(void **state)
+{
+        struct caller c;
+
+        (void)state;
+        start_unsettled(&c);
+        resizing_fails(&c);
+        caller_arm(&c, 1, VGPU_CHANGE_CURSOR);
+        relay_publish(&relay);
+        assert_int_equal(punch(&c), 0);
+        caller_arm(&c, 2, VGPU_CHANGE_CURSOR);
+        server_wake(relay.server, 0);
+        assert_int_equal(caller_wakes(&c), 0);
+        assert_false(info_of(0).armed);
+
+        /* who slept in the meantime is woken, for whatever it was */
+        caller_settle(&c);
+        relay_turn(&relay);
+        assert_int_equal(caller_wakes(&c), 1);
+        assert_int_equal(punch(&c), -1);
+        caller_arm(&c, 3, 0);
+        relay_publish(&relay);
+        assert_int_equal(caller_wakes(&c), 1);
+        caller_stop(&c);
+}
+
+static void a_page_that_was_punched_is_whole_when_it_is_looked_at(void **state)
+{
+        struct caller c;
+
+        (void)state;
+        start_unsettled(&c);
+        caller_arm(&c, 1, 0);
+        assert_int_equal(punch(&c), 0);
+        caller_settle(&c);
+        relay_turn(&relay);
+        relay_publish(&relay);
+        assert_int_equal(caller_wakes(&c), 0);
+        caller_arm(&c, 1, 0);
+        relay_publish(&relay);
+        assert_int_equal(caller_wakes(&c), 1);
+        caller_stop(&c);
+}
+
+static void a_client_that_seals_its_page_is_dropped(void **state)
+{
+        struct caller c;
+
+        (void)state;
+        start_unsettled(&c);
+        assert_int_equal(fcntl(c.page_fd, F_ADD_SEALS, F_SEAL_SEAL), 0);
+        caller_settle(&c);
+        relay_turn(&relay);
+        assert_int_equal(caller_hear(&c), VGPU_MSG_GOODBYE);
+        assert_int_equal(relay.last_goodbye, VGPU_GOODBYE_MALFORMED);
+        caller_stop(&c);
+}
+
+static void a_page_is_settled_once_and_only_if_there_is_one(void **state)
 {
         struct caller c;
 
         (void)state;
         caller_start(&c, &relay, HOLDS);
-        for (uint32_t i = 1; i < 50; i++) {
-                uint64_t serial = relay_publish(&relay);
+        caller_settle(&c);
+        relay_turn(&relay);
+        assert_int_equal(caller_hear(&c), VGPU_MSG_GOODBYE);
+        caller_stop(&c);
 
-                c.page->hold[0] = VGPU_RING_WORD(serial, 0);
-                c.page->armed = i;
-                assert_int_equal(
-                        fallocate(c.page_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096),
-                        0);
-                relay_publish(&relay);
-                assert_int_equal(caller_wakes(&c), 0);
-                assert_int_equal(info_of(0).n_held, 0);
-                c.page->armed = i;
-                relay_publish(&relay);
-                assert_int_equal(caller_wakes(&c), 1);
-        }
+        caller_start(&c, &relay, VGPU_WANT_RING);
+        caller_settle(&c);
+        relay_turn(&relay);
+        assert_int_equal(caller_hear(&c), VGPU_MSG_GOODBYE);
+        assert_int_equal(server_n_peers(relay.server), 0);
         caller_stop(&c);
 }
 
@@ -355,8 +431,11 @@ static void a_page_is_its_clients_alone(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                TEST(a_page_can_only_be_written),
-                TEST(a_punched_page_reads_as_nothing),
+                TEST(a_page_can_be_written_through_its_map_and_nothing_else),
+                TEST(a_page_is_not_looked_at_before_it_is_mapped),
+                TEST(a_page_that_was_punched_is_whole_when_it_is_looked_at),
+                TEST(a_client_that_seals_its_page_is_dropped),
+                TEST(a_page_is_settled_once_and_only_if_there_is_one),
                 TEST(a_held_frame_is_left_alone_until_it_is_let_go),
                 TEST(the_lease_time_ends_a_hold_and_counts_it),
                 TEST(holds_end_with_the_socket),

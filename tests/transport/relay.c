@@ -155,6 +155,8 @@ int relay_turn_until(struct relay *r, struct vgpu_client *c, int events)
                 MUST(got >= 0);
                 seen |= got;
         }
+        /* what the client said to that */
+        relay_turn(r);
         return seen;
 }
 

@@ -262,6 +262,7 @@ static int sort_fds(
 static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
 {
         const struct vgpu_msg_welcome *msg = (const void *)c->packet;
+        const struct vgpu_msg_header mapped = message_header(VGPU_MSG_PAGE, sizeof(mapped));
         struct handed handed;
         int events = 0, err;
 
@@ -271,6 +272,9 @@ static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
         err = handed.page >= 0 ? page_open(&c->page, handed.page) : 0;
         if (err < 0)
                 return err;
+        /* whatever comes of it shows when the socket is read */
+        if (handed.page >= 0)
+                message_send(c->sock, &mapped, sizeof(mapped), NULL, 0, NULL, 0);
         if (handed.ring >= 0)
                 events = adopt_ring(c, handed.ring);
         if (events < 0)

@@ -18,39 +18,31 @@
 #define BUDGET_PER_SECOND     128u
 #define NS_PER_S              UINT64_C(1000000000)
 
-/* What goes with WELCOME; all but the ring is closed once it is sent. */
+/* What goes with WELCOME. */
 struct parcel {
         int fds[MESSAGE_MAX_FDS];
-        size_t n, n_kept;
+        size_t n;
+        int wake_end; /* the client's, to close once it is sent; -1: none */
 };
-
-static void parcel_close(struct parcel *parcel)
-{
-        while (parcel->n > parcel->n_kept)
-                close(parcel->fds[--parcel->n]);
-}
 
 static int grant_page(struct peer *p, struct parcel *parcel)
 {
         struct pages *pages = &p->server->pages;
         struct page_seat *seat;
-        int wake_fd = -1, client_end, page_fd, err;
+        int err;
 
-        err = pages_take(pages, &p->page, &page_fd);
+        err = pages_take(pages, &p->page);
         if (err < 0)
                 return err;
         seat = &pages->seat[p->page];
         seat->leases = p->granted & VGPU_WANT_LEASE;
         if (p->granted & VGPU_WANT_WAKE) {
-                wake_fd = waker_pair(&client_end);
-                if (wake_fd < 0) {
-                        close(page_fd);
-                        return wake_fd;
-                }
-                seat->wake_fd = wake_fd;
-                parcel->fds[parcel->n++] = client_end;
+                seat->wake_fd = waker_pair(&parcel->wake_end);
+                if (seat->wake_fd < 0)
+                        return seat->wake_fd;
+                parcel->fds[parcel->n++] = parcel->wake_end;
         }
-        parcel->fds[parcel->n++] = page_fd;
+        parcel->fds[parcel->n++] = seat->memfd;
         return 0;
 }
 
@@ -64,7 +56,7 @@ static int welcome(struct peer *p)
                 .daemon_pid = (uint32_t)getpid(),
                 .lease_ns = p->granted & VGPU_WANT_LEASE ? s->config.lease_ns : 0,
         };
-        struct parcel parcel = { .n = 0 };
+        struct parcel parcel = { .wake_end = -1 };
         int err = 0;
 
         if (s->ring) {
@@ -76,16 +68,14 @@ static int welcome(struct peer *p)
         if (s->ring && (p->granted & VGPU_WANT_RING)) {
                 msg.generation = ring_identity(s->ring)->generation;
                 parcel.fds[parcel.n++] = ring_fd(s->ring);
-                parcel.n_kept = parcel.n;
         }
         if (p->granted & (VGPU_WANT_WAKE | VGPU_WANT_LEASE))
                 err = grant_page(p, &parcel);
-        if (err < 0) {
-                parcel_close(&parcel);
+        if (err < 0)
                 return peer_condemn(p, VGPU_GOODBYE_INTERNAL, "vgpud has no descriptors left.");
-        }
         err = message_send(p->fd, &msg, sizeof(msg), NULL, 0, parcel.fds, parcel.n);
-        parcel_close(&parcel);
+        if (parcel.wake_end >= 0)
+                close(parcel.wake_end);
         if (err == -EPIPE)
                 return -ECONNRESET;
         if (err < 0)
@@ -107,6 +97,24 @@ static int on_hello(struct peer *p, const void *packet)
                 p->granted &= ~VGPU_WANT_LEASE;
         p->ready = true;
         return welcome(p);
+}
+
+static int on_page(struct peer *p, const void *packet)
+{
+        struct server *s = p->server;
+        int err;
+
+        (void)packet;
+        if (p->page == PAGES_NONE || s->pages.seat[p->page].page)
+                return peer_condemn(
+                        p, VGPU_GOODBYE_MALFORMED, "PAGE names none that waits for it.");
+        err = pages_settle(&s->pages, p->page);
+        if (err == -EPERM)
+                return peer_condemn(p, VGPU_GOODBYE_MALFORMED, "The client sealed its page.");
+        if (err < 0)
+                return peer_condemn(p, VGPU_GOODBYE_INTERNAL, "vgpud has no memory left.");
+        tell_settled(s, p->page);
+        return 0;
 }
 
 static int on_stats(struct peer *p, const void *packet)
@@ -186,6 +194,7 @@ static const struct {
         { VGPU_MSG_RELEASE, sizeof(struct vgpu_msg_release), on_release },
         { VGPU_MSG_INTENT, sizeof(struct vgpu_msg_intent), peer_take_intent },
         { VGPU_MSG_DROP, sizeof(struct vgpu_msg_drop), on_drop },
+        { VGPU_MSG_PAGE, sizeof(struct vgpu_msg_header), on_page },
 };
 
 static int refuse_flaw(struct peer *p, enum message_flaw flaw, const struct vgpu_msg_header *h)

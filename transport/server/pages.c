@@ -1,10 +1,14 @@
 /*
  * pages.c - the clients' own pages, side by side
  *
- * A page is a memfd of one page per client, because a client that shares one with others could write theirs. Its seals
- * are set before it leaves: a client that could shrink it would have the daemon die of SIGBUS at its next look. The
- * maps lie next to each other in one reservation, so that the entries of a page table that a pass over all of them
- * needs lie next to each other, too: eight to a cache line.
+ * A page is a memfd of one page per client, because a client that shares one with others could write theirs. A look at
+ * it must never be a page fault: one that finds no page is a SIGBUS, and one that waits for memory, for swap or for
+ * the reclaim of a control group that is the client's own makes the daemon wait. So the size is sealed before the memfd
+ * leaves, and it is not mapped here before the client says that it has: then FUTURE_WRITE, which spares the maps that
+ * there are, forbids punching holes as well, and mlock() brings the page in and keeps it.
+ *
+ * The maps lie next to each other in one reservation, so that the entries of a page table that a pass over all of
+ * them needs lie next to each other, too: eight to a cache line.
  */
 #include "pages.h"
 
@@ -39,6 +43,11 @@ void pages_deinit(struct pages *pages)
         *pages = (struct pages){ 0 };
 }
 
+static void *place(const struct pages *pages, uint32_t index)
+{
+        return pages->base + (size_t)index * pages->page_bytes;
+}
+
 static int sealed_page(size_t bytes)
 {
         int fd = memfd_create("vgpud-client", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -48,7 +57,7 @@ static int sealed_page(size_t bytes)
                 return -errno;
         /* who got the descriptor may write; who finds it in that process' /proc may not open it */
         if (ftruncate(fd, (off_t)bytes) < 0 || fchmod(fd, 0600) < 0 ||
-                fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+                fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
                 err = -errno;
                 close(fd);
                 return err;
@@ -56,10 +65,10 @@ static int sealed_page(size_t bytes)
         return fd;
 }
 
-int pages_take(struct pages *pages, uint32_t *ret_index, int *ret_fd)
+int pages_take(struct pages *pages, uint32_t *ret_index)
 {
         uint32_t i = 0;
-        int fd, err;
+        int fd;
 
         /* the lowest: the pass ends at the highest */
         while (i < pages->end && pages->seat[i].taken)
@@ -69,26 +78,54 @@ int pages_take(struct pages *pages, uint32_t *ret_index, int *ret_fd)
         fd = sealed_page(pages->page_bytes);
         if (fd < 0)
                 return fd;
-        if (mmap((void *)pages_at(pages, i), pages->page_bytes, PROT_READ,
-                    MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0) == MAP_FAILED) {
-                err = -errno;
-                close(fd);
-                return err;
-        }
-        pages->seat[i] = (struct page_seat){ .taken = true, .wake_fd = -1 };
+        pages->seat[i] = (struct page_seat){ .taken = true, .wake_fd = -1, .memfd = fd };
         if (i >= pages->end)
                 pages->end = i + 1;
         *ret_index = i;
-        *ret_fd = fd;
+        return 0;
+}
+
+/* Into memory, for good where our limit on locked memory allows it. Unlike a look, either fails with an errno. */
+static int bring_in(void *page, size_t bytes)
+{
+        if (mlock(page, bytes) == 0)
+                return 0;
+        if (madvise(page, bytes, MADV_POPULATE_READ) == 0 || errno == EINVAL)
+                return 0;
+        return -errno;
+}
+
+int pages_settle(struct pages *pages, uint32_t index)
+{
+        struct page_seat *seat = &pages->seat[index];
+        void *page;
+        int err;
+
+        if (fcntl(seat->memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+                return -errno;
+        page = mmap(place(pages, index), pages->page_bytes, PROT_READ, MAP_SHARED | MAP_FIXED,
+                seat->memfd, 0);
+        if (page == MAP_FAILED)
+                return -errno;
+        err = bring_in(page, pages->page_bytes);
+        if (err < 0)
+                return err;
+        close(seat->memfd);
+        seat->memfd = -1;
+        seat->page = page;
         return 0;
 }
 
 void pages_leave(struct pages *pages, uint32_t index)
 {
-        pages->seat[index].taken = false;
+        struct page_seat *seat = &pages->seat[index];
+
+        if (seat->memfd >= 0)
+                close(seat->memfd);
+        *seat = (struct page_seat){ .wake_fd = -1, .memfd = -1 };
         while (pages->end > 0 && !pages->seat[pages->end - 1].taken)
                 pages->end--;
         /* should this fail, the dead page stays until its seat is taken again */
-        mmap((void *)pages_at(pages, index), pages->page_bytes, PROT_NONE,
+        mmap(place(pages, index), pages->page_bytes, PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }

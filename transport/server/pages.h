@@ -16,16 +16,19 @@ struct peer;
 
 /* What the pass over all clients needs of one; together in one array, since it runs once per frame. */
 struct page_seat {
+        const struct vgpu_client_page
+                *page; /* NULL: not settled, there is nothing to look at yet */
         bool taken;
         bool leases; /* its holds are honoured */
         int wake_fd; /* -1: not granted */
+        int memfd;   /* until it is settled, then -1 */
         /* the ticket in `armed` that got its byte; a client that arms again stores another one */
         uint32_t answered;
         struct ring_holder holder;
 };
 
 struct pages {
-        uint8_t *base; /* a reservation of max pages; those of clients are mapped into it */
+        uint8_t *base; /* a reservation of max pages; settled ones are mapped into it */
         size_t page_bytes;
         uint32_t max;
         uint32_t end; /* no seat at or past it is taken */
@@ -37,32 +40,31 @@ int pages_init(struct pages *pages, uint32_t max);
 void pages_deinit(struct pages *pages);
 
 /**
- * pages_take() - make a page and map it
- * @ret_index: its seat, empty but for `taken`
- * @ret_fd:    to pass to the client, then to close: the map keeps the page
+ * pages_take() - make a page
+ * @ret_index: its seat, which has the memfd to pass to the client
  *
  * Return: 0, -ENOSPC (every seat is taken), or another negative errno.
  */
-int pages_take(struct pages *pages, uint32_t *ret_index, int *ret_fd);
+int pages_take(struct pages *pages, uint32_t *ret_index);
+
+/**
+ * pages_settle() - map a page that its client has mapped
+ *
+ * Seals it for good first: from here on nothing but its content can change, and a look at it never faults.
+ *
+ * Return: 0, -EPERM (the client has sealed it already), or another negative errno.
+ */
+int pages_settle(struct pages *pages, uint32_t index);
 
 /* Forget a page; its seat's wake_fd stays the caller's. */
 void pages_leave(struct pages *pages, uint32_t index);
 
-static inline const struct vgpu_client_page *pages_at(const struct pages *pages, uint32_t index)
-{
-        return (const void *)(pages->base + (size_t)index * pages->page_bytes);
-}
-
 /*
- * Each word once, into a copy that holds still. Whatever is in the page, and whatever the client does to its memfd, is
- * a value: the size is sealed, so there is no SIGBUS in it, and a hole that was punched reads as zero (and costs the
- * pass one page fault). Holds with acquire, as ring_look_at() wants them.
+ * Each word of a settled page once, into a copy that holds still: whatever is in the page is a value. Holds with
+ * acquire, as ring_look_at() wants them.
  */
-static inline void pages_load(
-        const struct pages *pages, uint32_t index, struct vgpu_client_page *ret_page)
+static inline void page_load(const struct vgpu_client_page *page, struct vgpu_client_page *ret_page)
 {
-        const struct vgpu_client_page *page = pages_at(pages, index);
-
         /* who sees the ticket sees what it is for: the client stores `interest` first */
         ret_page->armed = __atomic_load_n(&page->armed, __ATOMIC_ACQUIRE);
         ret_page->interest = __atomic_load_n(&page->interest, __ATOMIC_RELAXED);

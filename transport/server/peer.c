@@ -95,10 +95,10 @@ static void describe_page(const struct peer *p, struct peer_info *info)
         const struct page_seat *seat;
         struct vgpu_client_page page;
 
-        if (p->page == PAGES_NONE)
+        if (p->page == PAGES_NONE || !s->pages.seat[p->page].page)
                 return;
         seat = &s->pages.seat[p->page];
-        pages_load(&s->pages, p->page, &page);
+        page_load(seat->page, &page);
         info->armed = seat->wake_fd >= 0 && page.armed != 0 && page.armed != seat->answered;
         info->n_ended = seat->holder.lost;
         if (s->ring && seat->holder.generation == ring_identity(s->ring)->generation)

@@ -78,6 +78,9 @@ void peer_catch_up(struct peer *p);
 /* server_drop(), sparing one; NULL: none. */
 uint32_t server_drop_but(struct server *s, pid_t pid, const struct peer *spared);
 
+/* Wake the client of a page that has just been settled, if it is armed. */
+void tell_settled(struct server *s, uint32_t index);
+
 /* intent.c: INTENT */
 int peer_take_intent(struct peer *p, const void *packet);
 void peer_offer_intent_state(struct peer *p);

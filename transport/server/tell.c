@@ -57,15 +57,28 @@ static void pass(struct server *s, struct ring *ring, uint32_t changes)
                 struct vgpu_client_page page;
 
                 if (i + AHEAD < pages->end)
-                        __builtin_prefetch(pages_at(pages, i + AHEAD));
-                if (!seat->taken)
+                        __builtin_prefetch(seat[AHEAD].page);
+                if (!seat->page)
                         continue;
-                pages_load(pages, i, &page);
+                page_load(seat->page, &page);
                 if (ring && seat->leases && !holds_nothing(seat, &page))
                         ring_look_at(ring, &seat->holder, page.hold, VGPU_PAGE_HOLDS);
                 if (is_due(seat, &page, changes))
                         waker_add(&s->waker, seat->wake_fd);
         }
+}
+
+/* What changed before the page was settled was told to nobody there: who sleeps already may sleep on it. */
+void tell_settled(struct server *s, uint32_t index)
+{
+        struct page_seat *seat = &s->pages.seat[index];
+        struct vgpu_client_page page;
+
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        page_load(seat->page, &page);
+        if (is_due(seat, &page, 0))
+                waker_add(&s->waker, seat->wake_fd);
+        wake_due(s);
 }
 
 void server_wake(struct server *s, uint32_t changes)
