@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "fuzz_guest.h"
+#include "vgpu_control.h"
 #include "vgpu_protocol.h"
 #include "vgpu_ring.h"
 
@@ -265,6 +266,42 @@ static void protocol_seeds(void)
         save(&s, "protocol", "no-hello");
 }
 
+static void written(struct seed *s, uint64_t request, uint64_t epoch, uint32_t result, uint32_t gen)
+{
+        const struct vgpu_control_written msg = {
+                .header = { VGPU_PROTOCOL_MAGIC, VGPU_CONTROL_WRITTEN, sizeof(msg),
+                        VGPU_PROTOCOL_VERSION, 0, 0 },
+                .request = request,
+                .epoch = epoch,
+                .result = result,
+                .ctrl_gen = gen,
+        };
+        const uint16_t size = sizeof(msg);
+
+        put(s, &size, sizeof(size));
+        put(s, &msg, sizeof(msg));
+}
+
+static void control_seeds(void)
+{
+        const uint16_t read_now = 0;
+        struct seed s = { .len = 0 };
+
+        packet(&s, VGPU_CONTROL_WRITER, 0, sizeof(struct vgpu_control_writer), 0);
+        written(&s, 5, 3, VGPU_CONTROL_DONE, 10);
+        save(&s, "control", "done");
+        put(&s, &read_now, sizeof(read_now));
+        written(&s, 5, 3, VGPU_CONTROL_DONE, 10);
+        written(&s, 4, 2, VGPU_CONTROL_STALE, 0);
+        written(&s, 6, 3, VGPU_CONTROL_DONE, 10);
+        packet(&s, 0x2FE, 0, 40, 1);
+        packet(&s, 0x2FF, VGPU_MSG_REQUIRED, 40, 1);
+        save(&s, "control", "lies");
+        s.len = 0;
+        written(&s, 5, 3, VGPU_CONTROL_DONE, 10);
+        save(&s, "control", "no-writer");
+}
+
 static void ring_seeds(void)
 {
         const uint16_t pages = 5;
@@ -457,6 +494,7 @@ int main(int argc, char **argv)
         discover_seeds(g);
         sample_seeds(g);
         protocol_seeds();
+        control_seeds();
         ring_seeds();
         config_seeds();
         image_seeds();
