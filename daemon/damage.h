@@ -50,7 +50,7 @@ bool damage_is_missing(const struct damage *d, uint64_t frame_id);
  * @change: what it says of itself
  * @ret:    what differs from the frame published before
  *
- * Cost: at most DAMAGE_FRAMES lists are merged, some ten microseconds in the worst case.
+ * Cost: 50 ns where the base is the frame published before; at most DAMAGE_FRAMES lists are merged, 60 us with full ones.
  */
 void damage_publish(struct damage *d, const struct vgpup_change *change, struct damage_list *ret);
 

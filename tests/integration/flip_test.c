@@ -19,7 +19,7 @@
 #include "rig.h"
 #include "vgpu_protocol.h"
 
-#define FLIPS 1000
+#define FLIPS 500
 
 struct holds {
         struct daemon_proc_holds proc;
