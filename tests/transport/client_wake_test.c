@@ -200,6 +200,35 @@ static void a_page_that_could_fault_is_not_taken(void **state)
         assert_int_equal(count_maps("vgpud-page"), 0);
 }
 
+static void the_daemon_is_told_when_the_page_is_mapped(void **state)
+{
+        struct vgpu_client_options options = { .flags = VGPU_CLIENT_NO_WAKE_FD };
+        struct vgpu_msg_header msg;
+        struct vgpu_client *c;
+        struct stage s;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, NULL);
+        stage_connect(&s, c);
+        assert_true(stage_receive(&s, VGPU_MSG_PAGE, &msg, sizeof(msg)));
+        /* from then on nobody maps it writable again; who has it goes on writing */
+        assert_int_equal(fcntl(s.page_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL), 0);
+        stage_publish(&s);
+        assert_true(stage_wake(&s));
+        assert_true(vgpu_client_dispatch(c) & VGPU_CLIENT_FRAME);
+        stage_publish(&s);
+        assert_true(stage_wake(&s));
+        vgpu_client_close(c);
+        stage_hang_up(&s);
+
+        c = stage_client(&s, &options);
+        stage_connect(&s, c);
+        assert_false(stage_receive(&s, VGPU_MSG_PAGE, &msg, sizeof(msg)));
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
 static void another_connection_is_another_page(void **state)
 {
         struct vgpu_client *c;
@@ -302,6 +331,7 @@ int main(void)
                 cmocka_unit_test(without_a_wake_descriptor_nothing_is_armed),
                 cmocka_unit_test(interest_is_what_wakes_and_what_is_told),
                 cmocka_unit_test(a_page_that_could_fault_is_not_taken),
+                cmocka_unit_test(the_daemon_is_told_when_the_page_is_mapped),
                 cmocka_unit_test(another_connection_is_another_page),
                 cmocka_unit_test(a_change_during_dispatch_is_reported_or_rung_for),
         };

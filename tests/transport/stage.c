@@ -44,7 +44,7 @@ static void make_ring(struct stage *s, uint64_t slot_bytes, const struct ring *r
         ring_tick(s->ring, test_now_ns());
 }
 
-static void open_page(struct stage *s, int *ret_fd)
+static void open_page(struct stage *s)
 {
         int fd = memfd_create("vgpud-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -56,7 +56,7 @@ static void open_page(struct stage *s, int *ret_fd)
                 MUST(s->page != MAP_FAILED);
         }
         s->served = 0;
-        *ret_fd = fd;
+        s->page_fd = fd;
 }
 
 void stage_start(struct stage *s)
@@ -68,7 +68,8 @@ void stage_start(struct stage *s)
                 .wake_fd = -1,
                 .life = 1,
                 .generation = 1,
-                .page_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+                .page_seals = F_SEAL_SHRINK | F_SEAL_GROW,
+                .page_fd = -1,
                 .page_bytes = VGPU_RING_PAGE,
         };
         snprintf(s->path, sizeof(s->path), "/tmp/vgpud-stage-%d.sock", getpid());
@@ -131,10 +132,12 @@ void stage_welcome(struct stage *s)
                 fds[n++] = ends[0];
         }
         if (msg.granted & (VGPU_WANT_WAKE | VGPU_WANT_LEASE))
-                open_page(s, &fds[n++]);
+                open_page(s);
+        if (s->page_fd >= 0)
+                fds[n++] = s->page_fd;
         MUST(message_send(s->sock, &msg, sizeof(msg), NULL, 0, fds, (size_t)n) == 0);
-        while (--n > 0)
-                close(fds[n]);
+        if (msg.granted & VGPU_WANT_WAKE)
+                close(ends[0]);
 }
 
 int stage_connect(struct stage *s, struct vgpu_client *c)
@@ -163,7 +166,9 @@ void stage_hang_up(struct stage *s)
                 close(s->wake_fd);
         if (s->page)
                 munmap(s->page, sizeof(*s->page));
-        s->sock = s->wake_fd = -1;
+        if (s->page_fd >= 0)
+                close(s->page_fd);
+        s->sock = s->wake_fd = s->page_fd = -1;
         s->page = NULL;
 }
 

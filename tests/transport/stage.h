@@ -27,8 +27,9 @@ struct stage {
         struct ring *ring;
         struct vgpu_client_page *page; /* the client's, as we see it */
         uint32_t served;               /* ticket */
-        int page_seals;                /* of the next page; normally SHRINK | GROW | SEAL */
+        int page_seals;                /* of the next page; normally SHRINK | GROW */
         size_t page_bytes;
+        int page_fd;
         struct vgpu_msg_hello hello; /* the client's last */
 };
 

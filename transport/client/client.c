@@ -89,7 +89,7 @@ static int take_time(struct vgpu_client *c, uint64_t now_ns)
         case PHASE_HELLO:
                 return connection_lose(c, -ETIMEDOUT, now_ns);
         case PHASE_ONLINE:
-                connection_arm(c, 0);
+                retry_arm(c, 0);
                 return 0;
         }
         return 0;

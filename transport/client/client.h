@@ -106,14 +106,19 @@ int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns);
 /* Tell the daemon about ourselves, at most once a second. */
 void connection_tell_stats(struct vgpu_client *c, uint64_t now_ns);
 
+/* Tell the daemon of rings that are not mapped any more. */
+void connection_release(struct vgpu_client *c);
+
 /* What a daemon's goodbye means to a caller. */
 int goodbye_errno(uint32_t reason);
 
-/* Arm the timer for c->due_ns, or disarm it (0). */
-void connection_arm(struct vgpu_client *c, uint64_t due_ns);
+/* ---- retry.c ---- */
 
-/* Tell the daemon of rings that are not mapped any more. */
-void connection_release(struct vgpu_client *c);
+/* Arm the timer for c->due_ns, or disarm it (0). */
+void retry_arm(struct vgpu_client *c, uint64_t due_ns);
+
+/* The connection is lost, or there was none: arm it for the next attempt. */
+void retry_schedule(struct vgpu_client *c, uint64_t now_ns);
 
 /* ---- frame.c ---- */
 

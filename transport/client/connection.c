@@ -1,10 +1,8 @@
 /*
- * connection.c - the socket's side of a client: hello, rings, goodbye, trying again
+ * connection.c - the socket's side of a client: hello, rings, goodbye
  *
  * Nothing here waits: connecting to a local socket succeeds or fails at once, and the welcome is taken when it
- * comes. The first retry after a loss follows almost immediately, since a restarted daemon behind a listening
- * socket that systemd kept is there already; then 10 ms, doubling to 1 s, or as much later as a goodbye asked for. Up to
- * half as much again is added at random, since all clients of a daemon lose it at the same moment.
+ * comes. When to try again is the business of retry.c.
  */
 #include "client.h"
 
@@ -14,67 +12,14 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "message.h"
 
-#define FIRST_RETRY_MS 1
-#define BACKOFF_MIN_MS 10u
-#define BACKOFF_MAX_MS 1000u
-#define ADVICE_MAX_MS  60000u
-/* turned away until somebody changes something: that may have happened */
-#define HOPELESS_MS           30000u
 #define NS_PER_MS             UINT64_C(1000000)
 #define STATS_PERIOD_NS       (1000 * NS_PER_MS)
 #define MESSAGES_PER_DISPATCH 32
-
-void connection_arm(struct vgpu_client *c, uint64_t due_ns)
-{
-        struct itimerspec when = {
-                .it_value = {
-                        .tv_sec = (time_t)(due_ns / (1000 * NS_PER_MS)),
-                        .tv_nsec = (long)(due_ns % (1000 * NS_PER_MS)),
-                },
-        };
-
-        c->due_ns = due_ns;
-        timerfd_settime(c->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
-}
-
-/* xorshift: nothing here needs to be hard to guess. */
-static uint64_t random_below(struct vgpu_client *c, uint64_t limit)
-{
-        c->random ^= c->random << 13;
-        c->random ^= c->random >> 7;
-        c->random ^= c->random << 17;
-        return c->random % limit;
-}
-
-static uint32_t advice_ms(const struct vgpu_client *c)
-{
-        if (!c->turned_away)
-                return 0;
-        if (c->retry_ms == 0)
-                return HOPELESS_MS;
-        return c->retry_ms < ADVICE_MAX_MS ? c->retry_ms : ADVICE_MAX_MS;
-}
-
-static void schedule_retry(struct vgpu_client *c, uint64_t now_ns)
-{
-        uint32_t ms = c->backoff_ms == 0 ? FIRST_RETRY_MS : c->backoff_ms;
-        uint64_t ns;
-
-        if (ms < advice_ms(c))
-                ms = advice_ms(c);
-        c->turned_away = false;
-        c->backoff_ms = c->backoff_ms == 0 ? BACKOFF_MIN_MS : c->backoff_ms * 2;
-        if (c->backoff_ms > BACKOFF_MAX_MS)
-                c->backoff_ms = BACKOFF_MAX_MS;
-        ns = ms * NS_PER_MS;
-        connection_arm(c, now_ns + ns + random_below(c, ns / 2));
-}
 
 /* epoll keeps watching a closed descriptor that was duplicated (a fork, say), so take it out first. */
 static void close_watched(struct vgpu_client *c, int *fd)
@@ -109,9 +54,9 @@ int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns)
                 c->gone_for_good = -ENOTCONN;
 
         if (c->gone_for_good)
-                connection_arm(c, 0);
+                retry_arm(c, 0);
         else
-                schedule_retry(c, now_ns);
+                retry_schedule(c, now_ns);
         if (was_online)
                 events = VGPU_CLIENT_DISCONNECTED | intent_lost(c);
         return events;
@@ -165,7 +110,7 @@ int connection_start(struct vgpu_client *c, uint64_t now_ns)
         }
         c->sock = fd;
         c->phase = PHASE_HELLO;
-        connection_arm(c, now_ns + c->timeout_ns);
+        retry_arm(c, now_ns + c->timeout_ns);
         return 0;
 }
 
@@ -298,7 +243,7 @@ static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
         c->phase = PHASE_ONLINE;
         c->backoff_ms = 0;
         /* what is in the ring already rings no bell: let the caller's poll return once for it */
-        connection_arm(c, 1);
+        retry_arm(c, 1);
         if (c->was_online)
                 c->stats.reconnects++;
         c->was_online = true;
