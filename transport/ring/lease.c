@@ -90,7 +90,6 @@ void lease_look_begin(struct lease_book *b, uint64_t now_ns)
 static uint32_t named(const struct lease_book *b, const uint64_t *holds, uint32_t n)
 {
         uint32_t slots = 0;
-
         for (uint32_t i = 0; i < n; i++) {
                 uint32_t slot = VGPU_RING_WORD_SLOT(holds[i]);
 
@@ -110,8 +109,10 @@ uint32_t lease_look(struct lease_book *b, uint32_t *standing, const uint64_t *ho
         lost |= stands & b->expired;
         stands &= ~b->expired;
         b->held |= stands;
-        b->n_lost += count(lost);
         *standing = stands;
+        if (lost == 0)
+                return 0;
+        b->n_lost += count(lost);
         return count(lost);
 }
 
