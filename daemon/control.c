@@ -13,7 +13,7 @@ bool control_has_writer(const struct control *c)
 
 uint32_t control_ctrl_gen(const struct control *c)
 {
-        return c && c->is_ours ? c->ctrl_gen : 0;
+        return c ? c->ctrl_gen : 0;
 }
 
 bool control_progress(const struct control *c, struct control_progress *ret_progress)
@@ -59,7 +59,7 @@ static bool is_wanted(const struct control *c)
         if (asking && !c->is_ours)
                 return true;
         /* Nobody asks, and nobody ever has: such a block is left alone. */
-        if (c->ctrl_gen == 0)
+        if (c->block_gen == 0)
                 return false;
         return control_merge_differs(&c->merge, &c->block);
 }
@@ -96,7 +96,7 @@ static void forget(struct control *c)
 static void keep(struct control *c)
 {
         c->block = c->sent;
-        c->ctrl_gen = vgpu_control_next(c->request.found);
+        c->ctrl_gen = c->block_gen = vgpu_control_next(c->request.found);
         c->is_known = c->is_ours = true;
 }
 
@@ -133,7 +133,7 @@ static int read_block(struct control *c)
                 return r < 0 ? r : -EAGAIN;
         c->block = (vgpup_control_intent){ now.desired_state, now.target_fps, now.draw_cursor,
                 now.full_frame_req };
-        c->ctrl_gen = now.ctrl_gen;
+        c->block_gen = now.ctrl_gen;
         c->is_known = true;
         if (c->is_based)
                 return 0;
@@ -159,7 +159,7 @@ static int build(struct control *c, struct vgpu_control_write *ret)
         c->frame_fresh = false;
         c->sent = control_merge_result(&c->merge, c->frame_req);
         control_describe(&c->request, c->target.region, c->target.mem->levels, c->target.epoch,
-                c->ctrl_gen, &c->sent, ret);
+                c->block_gen, &c->sent, ret);
         ret->deadline_ns = now_ns + c->patience.deadline_ms * UINT64_C(1000000);
         memcpy(ret->instance, c->instance, sizeof(ret->instance));
         return 0;
@@ -209,8 +209,7 @@ static void log_given_up(const struct control *c)
 {
         journal_event(EVENT_CONTROL_FAILED, LOG_WARNING,
                 JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", c->target.epoch)),
-                "What clients ask the producer for could not be written into the guest in %u "
-                "tries; "
+                "What clients ask the producer for was not written into the guest in %u tries; "
                 "waiting until they ask for something else, another writer or another producer",
                 c->tries);
 }
@@ -280,7 +279,7 @@ static void lose_target(struct control *c)
         c->target = (struct control_target){ 0 };
         control_post(c, CONTROL_EV_UNBOUND);
         c->is_based = c->is_known = c->is_ours = false;
-        c->ctrl_gen = c->ctrl_ack = c->frame_req = c->full_frame_ack = 0;
+        c->block_gen = c->ctrl_gen = c->ctrl_ack = c->frame_req = c->full_frame_ack = 0;
 }
 
 void control_set_target(struct control *c, const struct control_target *target)
@@ -327,7 +326,6 @@ int control_init(struct control *c, uv_loop_t *loop, const struct vgpu_config *c
         int r;
 
         *c = (struct control){
-                .config = config,
                 .tell = tell,
                 .tell_ctx = tell_ctx,
                 .patience = CONTROL_PATIENCE,

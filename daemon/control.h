@@ -43,7 +43,6 @@ struct control_progress {
 
 struct control {
         uv_loop_t *loop;
-        const struct vgpu_config *config;
         uint8_t instance[16];
         void (*tell)(void *ctx); /* progress may have changed */
         void *tell_ctx;
@@ -61,7 +60,8 @@ struct control {
         bool is_known; /* @block is what the guest's block says */
         bool is_ours;  /* and we have written to it since it was bound */
         vgpup_control_intent block;
-        uint32_t ctrl_gen;                 /* of @block */
+        uint32_t block_gen;                /* its ctrl_gen */
+        uint32_t ctrl_gen;                 /* of the last write reported done, 0: none */
         uint32_t frame_req;                /* of the last WRITE */
         uint32_t ctrl_ack, full_frame_ack; /* as the producer last said */
 

@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "peer.h" /* send_goodbye(): said to a writer as it is to a client */
 
 #define BUDGET            64u
 #define BUDGET_PER_SECOND 32u
 #define NS_PER_S          UINT64_C(1000000000)
-#define UNREAD_MAX        16
 
 int control_link_init(struct control_link *l, const struct control_link_config *config,
         struct server_failure *reterr_why)
@@ -43,26 +43,10 @@ void control_link_deinit(struct control_link *l)
 
 /* ---- goodbye ------------------------------------------------------------------------------------------------------- */
 
-static void say_goodbye(int fd, enum vgpu_goodbye reason, const char *text)
-{
-        struct vgpu_msg_goodbye msg = {
-                .header = message_header(VGPU_MSG_GOODBYE, sizeof(msg)),
-                .reason = reason,
-        };
-        char rest[1];
-
-        snprintf(msg.text, sizeof(msg.text), "%s", text);
-        message_send(fd, &msg, sizeof(msg), NULL, 0, NULL, 0);
-        /* Closing a socket with unread packets makes the other end see a reset in place of what was sent. */
-        for (int i = 0; i < UNREAD_MAX; i++)
-                if (recv(fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0)
-                        break;
-}
-
 void control_link_goodbye(struct control_link *l, enum vgpu_goodbye reason, const char *text)
 {
         snprintf(l->goodbye, sizeof(l->goodbye), "%s", text);
-        say_goodbye(l->fd, reason, text);
+        send_goodbye(l->fd, reason, text);
 }
 
 static int drop(struct control_link *l, enum vgpu_goodbye reason, const char *text)
@@ -90,7 +74,7 @@ static bool may_write(const struct control_link *l, uid_t uid)
 
 static int refuse(int fd, enum vgpu_goodbye reason, const char *text)
 {
-        say_goodbye(fd, reason, text);
+        send_goodbye(fd, reason, text);
         close(fd);
         return CONTROL_LINK_REFUSED;
 }
