@@ -90,6 +90,7 @@ void lease_look_begin(struct lease_book *b, uint64_t now_ns)
 static uint32_t named(const struct lease_book *b, const uint64_t *holds, uint32_t n)
 {
         uint32_t slots = 0;
+
         for (uint32_t i = 0; i < n; i++) {
                 uint32_t slot = VGPU_RING_WORD_SLOT(holds[i]);
 
