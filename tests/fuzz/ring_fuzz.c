@@ -39,6 +39,15 @@ static int ring_of(const uint8_t *data, size_t size)
         return fd;
 }
 
+static void check_damage(const struct vgpu_client_frame *frame)
+{
+        require(frame->n_damage <= VGPU_RING_MAX_DAMAGE, "more damage than there may be");
+        for (uint32_t i = 0; i < frame->n_damage; i++)
+                require((uint64_t)frame->damage[i].x + frame->damage[i].w <= frame->width &&
+                                (uint64_t)frame->damage[i].y + frame->damage[i].h <= frame->height,
+                        "damage outside the frame");
+}
+
 static void check_frame(struct vgpu_client *c,
         int (*copy)(struct vgpu_client *, void *, size_t, struct vgpu_client_frame *))
 {
@@ -49,11 +58,25 @@ static void check_frame(struct vgpu_client *c,
                 return;
         require(frame.bytes <= sizeof(pixels) && frame.bytes == (size_t)frame.height * frame.stride,
                 "a frame over its buffer");
-        require(frame.n_damage <= VGPU_RING_MAX_DAMAGE, "more damage than there may be");
-        for (uint32_t i = 0; i < frame.n_damage; i++)
-                require((uint64_t)frame.damage[i].x + frame.damage[i].w <= frame.width &&
-                                (uint64_t)frame.damage[i].y + frame.damage[i].h <= frame.height,
-                        "damage outside the frame");
+        check_damage(&frame);
+}
+
+/* Held, every byte of it is read: it must be there. */
+static void check_lease(struct vgpu_client *c)
+{
+        struct vgpu_client_frame frame;
+        const void *pixels;
+        uint8_t sum = 0;
+
+        if (vgpu_client_peek(c, &frame) == 1)
+                check_damage(&frame);
+        if (vgpu_client_acquire(c, &frame, &pixels) != 1)
+                return;
+        check_damage(&frame);
+        for (size_t i = 0; i < frame.bytes; i++)
+                sum ^= ((const volatile uint8_t *)pixels)[i];
+        require(vgpu_client_intact(c, frame.serial) == 1, "nobody wrote, and it was lost");
+        require(vgpu_client_release(c, frame.serial) == 1, "nobody wrote, and it was lost");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -71,11 +94,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 return 0;
         memset(&client, 0, sizeof(client));
         client.phase = PHASE_ONLINE;
+        client.granted = VGPU_WANT_LEASE;
         fd = ring_of(data, size);
         if (mapping_new(fd, &client.map) == 0) {
                 check_frame(&client, vgpu_client_copy_latest);
                 client.copied = client.copied > 2 ? client.copied - 2 : 0;
                 check_frame(&client, vgpu_client_copy_latest);
+                client.copied = client.copied > 2 ? client.copied - 2 : 0;
+                check_lease(&client);
                 check_frame(&client, vgpu_client_copy_again);
                 vgpu_client_cursor(&client, &cursor);
                 vgpu_client_geometry(&client, &geometry);

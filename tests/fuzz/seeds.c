@@ -309,6 +309,7 @@ static void ring_seeds(void)
                 struct vgpu_ring_header h;
                 uint8_t pad[VGPU_RING_PAGE - sizeof(struct vgpu_ring_header)];
                 struct vgpu_ring_desc desc[2];
+                struct vgpu_ring_change change[4];
         } file = { .h = { .identity = {
                                   .magic = VGPU_RING_MAGIC,
                                   .version = VGPU_RING_VERSION,
@@ -338,10 +339,27 @@ static void ring_seeds(void)
         file.h.publish = VGPU_RING_WORD(4, 1);
         file.h.cursor.serial = file.h.status.serial = file.h.geometry.serial = 1;
         put(&s, &pages, sizeof(pages));
-        put(&s, &file, sizeof(file));
+        put(&s, &file, offsetof(__typeof__(file), change));
         save(&s, "ring", "two-slots");
         s.len = sizeof(pages) + sizeof(file.h);
         save(&s, "ring", "no-descriptors");
+
+        /* damage of frames whose slots are gone */
+        file.h.identity.features = VGPU_RING_FEATURE_HISTORY;
+        file.h.identity.history_offset = VGPU_RING_DESC_OFFSET + sizeof(file.desc);
+        file.h.identity.history_bytes = sizeof(file.change[0]);
+        file.h.identity.history_count = 4;
+        for (unsigned serial = 1; serial <= 4; serial++)
+                file.change[serial % 4] = (struct vgpu_ring_change){
+                        .seq = 2,
+                        .n_damage = 2,
+                        .serial = serial,
+                        .damage = { { serial, 2, 3, 4 }, { 20, serial, 3, 4 } },
+                };
+        s.len = 0;
+        put(&s, &pages, sizeof(pages));
+        put(&s, &file, sizeof(file));
+        save(&s, "ring", "history");
 }
 
 /* A piece of a file for the image target. */
