@@ -39,8 +39,10 @@ struct world {
 
 static void wait_ready(struct world *w)
 {
-        if (guest_proc_wait_ready(&w->guest) != 0)
-                fail_msg("the guest did not boot; it said '%s'", w->guest.line);
+        int r = guest_proc_wait_ready(&w->guest);
+
+        if (r != 0)
+                fail_msg("the guest did not boot: %s; it said '%s'", strerror(-r), w->guest.line);
 }
 
 static void boot(struct world *w, const struct vm_proc_options *options)
@@ -403,9 +405,10 @@ static void every_mode_is_drawn_through_large_pages(void **state)
         every_mode_and_format_is_drawn("large");
 }
 
+/* On a disk every page it touches costs a write of the file system's, and 4 GiB of them a minute of boot. */
 static void ram_in_a_file_works_like_a_memfd(void **state)
 {
-        char path[] = "/tmp/vgpu-vm-test-XXXXXX";
+        char path[] = "/dev/shm/vgpu-vm-test-XXXXXX";
         int fd = mkstemp(path);
         struct world w;
 
