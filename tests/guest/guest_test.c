@@ -499,7 +499,7 @@ static void a_ram_file_that_cannot_be_made_is_a_failure(void **state)
 
 static void a_ram_file_is_sparse_and_stays(void **state)
 {
-        char path[] = "/tmp/vgpu-guest-test-XXXXXX";
+        char path[] = "/dev/shm/vgpu-guest-test-XXXXXX";
         const char *const args[] = { "--ram", path, "--mode", "320x200@30", NULL };
         struct guest_proc g = GUEST_PROC_NULL;
         struct stat st;
