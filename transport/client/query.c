@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "message.h"
@@ -89,11 +90,24 @@ static int await_reply(struct question *q)
         }
 }
 
+/* A full backlog (-EAGAIN) empties as fast as the daemon accepts; there is nothing to poll that would say so. */
+static int open_in_time(const char *path, uint64_t deadline_ns)
+{
+        const struct timespec pause = { .tv_nsec = 5 * NS_PER_MS };
+        int fd = connection_open(path, 0, program_invocation_short_name);
+
+        while (fd == -EAGAIN && monotonic_ns() < deadline_ns) {
+                nanosleep(&pause, NULL);
+                fd = connection_open(path, 0, program_invocation_short_name);
+        }
+        return fd == -EAGAIN ? -ETIMEDOUT : fd;
+}
+
 static int ask(struct question *q, const char *path, const void *msg, size_t len)
 {
         int err;
 
-        q->fd = connection_open(path, 0, program_invocation_short_name);
+        q->fd = open_in_time(path, q->deadline_ns);
         if (q->fd < 0)
                 return q->fd;
         err = message_send(q->fd, msg, len, NULL, 0, NULL, 0);
