@@ -85,6 +85,7 @@ struct crowd_tally crowd_sum(const struct crowd *crowd)
                 sum.foreign += t.foreign;
                 sum.lost += t.lost;
                 sum.instances += t.instances;
+                sum.disconnects += t.disconnects;
                 sum.failed += t.failed != 0;
         }
         return sum;

@@ -40,6 +40,7 @@ struct crowd_tally {
         uint64_t mode;        /* of the last frame: width << 32 | height */
         uint64_t generation;  /* of the last frame */
         uint64_t instances;   /* daemons met after the first */
+        uint64_t disconnects; /* from any of them */
         uint64_t generations; /* bit N: had a frame of generation N of the present daemon, N < 64 */
         uint64_t failed; /* -errno of what ended it before it was told to end; 0: nothing did */
 };

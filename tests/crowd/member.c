@@ -200,6 +200,8 @@ static int live(struct member *m)
 
                 if (events < 0)
                         return events;
+                if (events & VGPU_CLIENT_DISCONNECTED)
+                        add(&m->tally->disconnects, 1);
                 if (events & VGPU_CLIENT_INSTANCE) {
                         add(&m->tally->instances, 1);
                         put(&m->tally->generations, 0);
