@@ -255,6 +255,7 @@ static void protocol_seeds(void)
         packet(&s, VGPU_MSG_STATS, 0, sizeof(struct vgpu_msg_stats), 1);
         packet(&s, VGPU_MSG_QUERY, 0, sizeof(struct vgpu_msg_query), VGPU_QUERY_STATUS);
         packet(&s, VGPU_MSG_RELEASE, 0, sizeof(struct vgpu_msg_release), 1);
+        packet(&s, VGPU_MSG_PAGE, 0, sizeof(struct vgpu_msg_header), 0);
         packet(&s, VGPU_MSG_INTENT, 0, sizeof(struct vgpu_msg_intent), 1);
         packet(&s, VGPU_MSG_DROP, 0, sizeof(struct vgpu_msg_drop), 1);
         packet(&s, 0x77, 0, 64, 1);

@@ -13,6 +13,8 @@
  */
 #include "peer.h"
 
+#include <assert.h>
+
 /* Far enough ahead for a miss to be over when its turn comes: a look takes some 5 ns, a line from another core 60. */
 #define AHEAD 12u
 
@@ -89,6 +91,8 @@ void server_wake(struct server *s, uint32_t changes)
 
 void server_published(struct server *s, uint64_t now_ns)
 {
+        assert(s->ring);
+
         ring_look_begin(s->ring, now_ns);
         pass(s, s->ring, VGPU_CHANGE_FRAME);
         ring_look_end(s->ring);
