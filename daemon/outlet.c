@@ -91,7 +91,7 @@ int outlet_fit(struct outlet *o, uint64_t bytes)
         case GENERATION_GROW:
                 return replace_ring(o, slot_bytes, false, "Larger mode");
         case GENERATION_SHRINK:
-                replace_ring(o, slot_bytes, false, "Smaller mode");
+                replace_ring(o, slot_bytes, true, "Smaller mode");
                 return 0;
         case GENERATION_REFUSE:
                 return -ENOSPC;
