@@ -1,13 +1,14 @@
 /*
  * wait.c - block until something happens
  *
- * In poll on the handle's descriptor, or on the ring's futex for those who did not want a wake descriptor.
+ * In the epoll behind the handle's descriptor, or on the ring's futex for those who did not want a wake descriptor.
  */
 #include "client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
-#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,15 +30,16 @@ static uint64_t nap_ns(const struct vgpu_client *c, uint64_t now_ns, uint64_t en
         return look < nap ? look : nap;
 }
 
-static int nap_in_poll(struct vgpu_client *c, uint64_t nap)
+/* In the epoll itself: polling its descriptor would be one more queue to be woken through. */
+static int nap_in_epoll(struct vgpu_client *c, uint64_t nap)
 {
-        struct pollfd pfd = { .fd = c->epoll_fd, .events = POLLIN };
-        struct timespec ts = {
-                .tv_sec = (time_t)(nap / (1000 * NS_PER_MS)),
-                .tv_nsec = (long)(nap % (1000 * NS_PER_MS)),
-        };
+        uint64_t ms = nap / NS_PER_MS + 1;
+        int timeout_ms = ms < INT_MAX ? (int)ms : INT_MAX;
+        struct epoll_event event;
 
-        return ppoll(&pfd, 1, nap == NO_LIMIT ? NULL : &ts, NULL) < 0 ? -errno : 0;
+        if (nap == NO_LIMIT)
+                timeout_ms = -1;
+        return epoll_wait(c->epoll_fd, &event, 1, timeout_ms) < 0 ? -errno : 0;
 }
 
 /*
@@ -74,18 +76,24 @@ static int nap(struct vgpu_client *c, uint64_t now_ns, uint64_t end_ns)
         }
         client_arm(c);
         events = client_look(c, now_ns);
-        return events ? events : nap_in_poll(c, nap_ns(c, now_ns, end_ns));
+        return events ? events : nap_in_epoll(c, nap_ns(c, now_ns, end_ns));
 }
 
 static int wait_until(struct vgpu_client *c, uint64_t end_ns)
 {
+        bool slept = false;
+
         for (;;) {
                 uint64_t now_ns = monotonic_ns();
-                int got;
+                int got = 0;
 
                 if (c->gone_for_good)
                         return c->gone_for_good;
-                got = client_take(c, now_ns) | client_look(c, now_ns);
+                /* who was woken wants the frame: the rest of what has come is there at the next call, too */
+                if (slept)
+                        got = client_look(c, now_ns);
+                if (got == 0)
+                        got = client_take(c, now_ns) | client_look(c, now_ns);
                 if (got == 0 && c->gone_for_good)
                         return c->gone_for_good;
                 if (got != 0 || now_ns >= end_ns)
@@ -95,6 +103,7 @@ static int wait_until(struct vgpu_client *c, uint64_t end_ns)
                         return 0;
                 if (got != 0)
                         return got;
+                slept = true;
         }
 }
 
