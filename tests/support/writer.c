@@ -128,6 +128,9 @@ static int take(struct writer *w, struct vgpu_control_write *ret_write, uint32_t
         ssize_t n;
 
         n = recv(w->fd, packet, sizeof(packet), 0);
+        /* Of a socket closed on unread packets the end comes first, then what was said before. */
+        if (n < 0 && errno == ECONNRESET)
+                n = recv(w->fd, packet, sizeof(packet), 0);
         if (n <= 0)
                 return n == 0 ? -ECONNRESET : -errno;
         if ((size_t)n < sizeof(*h) || h->magic != VGPU_PROTOCOL_MAGIC || h->length != (size_t)n)
