@@ -484,6 +484,10 @@ static void config_seeds(void)
                 "q.sock\n[ring]\nslots=3\nsocket=/run/s\nmode=0660\n",
                 "[pace]\nmax_fps = 999999\n  indented = 1\n[nowhere\n; comment\n= 1\n[log]\nlevel "
                 "= shouting\n",
+                "[guest]\nram=/"
+                "a\n[ring]\nmax_bytes=64M\nlease_ms=0\nwake_batch=never\nmax_clients_user=2\n"
+                "[access]\nusers = root, 7\ngroups=0\nadmin_users=root daemon\n[control]\n"
+                "socket=/run/c\nmode=0660\ngroup=root\nuser=0\n",
         };
 
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
