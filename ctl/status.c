@@ -122,11 +122,34 @@ static void print_daemon(FILE *f, json_object *s)
                 number(s, "pid"), text_duration(uptime, sizeof uptime, number(s, "uptime_ms")));
 }
 
+/* "applied; 2 clients ask: run, 30 fps, cursor drawn" */
+static void print_control(FILE *f, json_object *s)
+{
+        json_object *control = member(s, "control"), *asked = member(control, "requested");
+        const char *alone =
+                json_object_get_boolean(member(control, "writer")) ? "" : ", no writer is there";
+        char state[TEXT_MAX], command[TEXT_MAX], fps[32] = "default fps";
+
+        if (!control)
+                return;
+        if (!asked) {
+                line(f, "Control", "%s%s; nobody asks", text(control, "state", state), alone);
+                return;
+        }
+        if (number(asked, "fps"))
+                snprintf(fps, sizeof(fps), "%" PRIu64 " fps", number(asked, "fps"));
+        line(f, "Control", "%s%s; %" PRIu64 " client%s: %s, %s%s", text(control, "state", state),
+                alone, number(asked, "clients"), number(asked, "clients") == 1 ? " asks" : "s ask",
+                text(asked, "state", command), fps,
+                json_object_get_boolean(member(asked, "draw_cursor")) ? ", cursor drawn" : "");
+}
+
 void status_print(FILE *f, json_object *status)
 {
         print_state(f, status);
         print_guest(f, status);
         print_stream(f, status);
+        print_control(f, status);
         print_daemon(f, status);
 }
 

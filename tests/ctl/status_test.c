@@ -81,6 +81,28 @@ static void a_searching_daemon_shows_its_reason_and_leaves_out_what_is_not_there
         free(text);
 }
 
+static void what_clients_ask_for_is_one_line(void **state)
+{
+        char *text = render("{\"control\":{\"writer\":true,\"state\":\"applied\",\"requested\":"
+                            "{\"clients\":2,\"state\":\"run\",\"fps\":30,\"draw_cursor\":true}}}");
+
+        (void)state;
+        assert_non_null(
+                strstr(text, "Control: applied; 2 clients ask: run, 30 fps, cursor drawn\n"));
+        free(text);
+        text = render("{\"control\":{\"writer\":false,\"state\":\"waiting\",\"requested\":"
+                      "{\"clients\":1,\"state\":\"pause\",\"fps\":0,\"draw_cursor\":false}}}");
+        assert_non_null(strstr(
+                text, "Control: waiting, no writer is there; 1 client asks: pause, default fps\n"));
+        free(text);
+        text = render("{\"control\":{\"writer\":true,\"state\":\"idle\",\"requested\":null}}");
+        assert_non_null(strstr(text, "Control: idle; nobody asks\n"));
+        free(text);
+        text = render("{\"control\":null}");
+        assert_null(strstr(text, "Control"));
+        free(text);
+}
+
 static void names_from_the_guest_cannot_steer_the_terminal(void **state)
 {
         char *text = render("{\"state\":\"streaming\",\"process\":{\"name\":\"a\\u001b[2J\\n\","
@@ -109,6 +131,7 @@ int main(void)
                 cmocka_unit_test(a_streaming_daemon_shows_all_it_knows),
                 cmocka_unit_test(
                         a_searching_daemon_shows_its_reason_and_leaves_out_what_is_not_there),
+                cmocka_unit_test(what_clients_ask_for_is_one_line),
                 cmocka_unit_test(names_from_the_guest_cannot_steer_the_terminal),
                 cmocka_unit_test(values_of_another_type_and_new_keys_do_no_harm),
         };
