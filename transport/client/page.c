@@ -15,6 +15,8 @@
  * then one wake-up for nothing. With either fence missing both looks can be too early, on x86 too, since a load
  * overtakes an older store there: the client would sleep on a change that nobody announces.
  *
+ * models/wake.pml shows it, and who sleeps on when any of this is left out.
+ *
  * A ticket is new each time, so that the daemon serves each once without ever writing into this page; the wake descriptor is
  * emptied before arming, so that a byte found in it later belongs to this ticket or a harmless older one.
  */
