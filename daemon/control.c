@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control_private.h"
 #include "systemd/journal.h"
 
 bool control_has_writer(const struct control *c)
@@ -100,6 +101,11 @@ static void keep(struct control *c)
         c->is_known = c->is_ours = true;
 }
 
+static void post_failure(struct control *c)
+{
+        control_post(c, c->tries >= c->patience.tries ? CONTROL_EV_EXHAUSTED : CONTROL_EV_FAILED);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
         struct control *c = timer->data;
@@ -110,7 +116,7 @@ static void on_timer(uv_timer_t *timer)
         }
         c->counters.unanswered++;
         c->is_silent = true;
-        control_post_failure(c);
+        post_failure(c);
 }
 
 static void arm_retry(struct control *c)
@@ -181,7 +187,7 @@ static void send_write(struct control *c)
         if (r < 0) {
                 journal_log(LOG_DEBUG, "No WRITE was sent: %s", strerror(-r));
                 c->request.open = false;
-                control_post_failure(c);
+                post_failure(c);
                 return;
         }
         c->counters.writes++;
@@ -229,11 +235,6 @@ void control_post(struct control *c, enum control_event event)
         c->tell(c->tell_ctx);
 }
 
-void control_post_failure(struct control *c)
-{
-        control_post(c, c->tries >= c->patience.tries ? CONTROL_EV_EXHAUSTED : CONTROL_EV_FAILED);
-}
-
 /* ---- what comes in ------------------------------------------------------------------------------------------------- */
 
 static void log_unbelieved(enum control_verdict verdict, const struct vgpu_control_written *written)
@@ -268,7 +269,7 @@ void control_answer(struct control *c, const struct vgpu_control_written *writte
         journal_log(LOG_DEBUG, "The writer did not write: result %u, %s", written->result,
                 written->error < 0 && written->error > -4096 ? strerror(-written->error) : "-");
         c->is_known = false;
-        control_post_failure(c);
+        post_failure(c);
 }
 
 static void lose_target(struct control *c)

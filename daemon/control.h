@@ -130,11 +130,4 @@ struct json_object *control_json(const struct control *c);
 /* Is a writer connected, and has it said who it is? */
 bool control_has_writer(const struct control *c);
 
-/* Between control.c and control_writer.c. */
-void control_post(struct control *c, enum control_event event);
-void control_post_failure(struct control *c);
-void control_answer(struct control *c, const struct vgpu_control_written *written);
-int control_watch_init(struct control *c);
-void control_watch_stop(struct control *c);
-
 #endif /* VGPUD_CONTROL_H */

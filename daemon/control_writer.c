@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control.h"
+#include "control_private.h"
 #include "systemd/journal.h"
 
 #define MESSAGES_PER_TURN 16
