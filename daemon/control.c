@@ -176,8 +176,8 @@ static void send_write(struct control *c)
         struct vgpu_control_write write;
         int r;
 
-        if (!control_has_writer(c)) {
-                control_post(c, CONTROL_EV_NO_WRITER);
+        if (!control_has_writer(c) || c->is_held) {
+                control_post(c, CONTROL_EV_HELD_BACK);
                 return;
         }
         c->tries++;
@@ -298,6 +298,15 @@ void control_set_target(struct control *c, const struct control_target *target)
         read_block(c);
         control_post(c, CONTROL_EV_BOUND);
         reconsider(c);
+}
+
+void control_hold(struct control *c, bool held)
+{
+        bool resumed = c->is_held && !held;
+
+        c->is_held = held;
+        if (resumed)
+                control_post(c, CONTROL_EV_RESUMED);
 }
 
 void control_status(struct control *c, const vgpup_status *status)

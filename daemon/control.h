@@ -59,6 +59,7 @@ struct control {
         bool is_based; /* frame_req continues from this producer's full_frame_ack */
         bool is_known; /* @block is what the guest's block says */
         bool is_ours;  /* and we have written to it since it was bound */
+        bool is_held;  /* the guest stands still */
         vgpup_control_intent block;
         uint32_t block_gen;                /* its ctrl_gen */
         uint32_t ctrl_gen;                 /* of the last write reported done, 0: none */
@@ -113,6 +114,12 @@ void control_intents(struct control *c, const struct control_merge *merge, bool 
 
 /* Where intents go from now on; a region of NULL, or none: nowhere. To name the same binding again changes nothing. */
 void control_set_target(struct control *c, const struct control_target *target);
+
+/*
+ * The guest stands still, or goes on. While it stands nothing is sent; what is with the writer may be answered: a careful one
+ * stops the machine for the moment it takes.
+ */
+void control_hold(struct control *c, bool held);
 
 /* The target's status was read: what the producer has taken up. */
 void control_status(struct control *c, const vgpup_status *status);

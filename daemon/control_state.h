@@ -10,9 +10,9 @@
 #include <stdbool.h>
 
 enum control_state {
-        CONTROL_AWAY,     /* no live producer's region to write into */
-        CONTROL_IDLE,     /* nothing needs to be written: nobody asks for anything */
-        CONTROL_WAITING,  /* something is to be written, no writer is connected */
+        CONTROL_AWAY, /* no live producer's region to write into */
+        CONTROL_IDLE, /* nothing needs to be written: nobody asks for anything */
+        CONTROL_WAITING, /* something is to be written; no writer is connected, or the guest stands still */
         CONTROL_SENT,     /* a WRITE is with the writer */
         CONTROL_OUTDATED, /* likewise, and something else is asked for by now */
         CONTROL_RESTING,  /* a try failed, the next one waits for the back-off */
@@ -24,13 +24,14 @@ enum control_state {
 
 enum control_event {
         CONTROL_EV_BOUND,       /* a live producer's region was bound */
-        CONTROL_EV_UNBOUND,     /* it is gone, or stands still */
+        CONTROL_EV_UNBOUND,     /* it is gone */
         CONTROL_EV_WANTED,      /* what is asked for is not what the block was last told */
         CONTROL_EV_SETTLED,     /* nobody asks for anything and the block says so */
         CONTROL_EV_WRITER_CAME, /* one is there and ready; there was none before */
         CONTROL_EV_WRITER_GONE,
-        CONTROL_EV_NO_WRITER, /* a WRITE was to be sent, and there is nobody to send it to */
-        CONTROL_EV_DONE,      /* the awaited WRITE was performed */
+        CONTROL_EV_HELD_BACK, /* a WRITE was to be sent, and no writer is there, or the guest stands still */
+        CONTROL_EV_RESUMED, /* the guest goes on */
+        CONTROL_EV_DONE,    /* the awaited WRITE was performed */
         CONTROL_EV_FAILED, /* it was not, or could not be sent, or nothing was heard of it in time */
         CONTROL_EV_EXHAUSTED, /* likewise, and it was the last try */
         CONTROL_EV_RETRY,     /* the back-off ran out */

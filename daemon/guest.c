@@ -240,7 +240,7 @@ static void run_actions(struct guest *g, unsigned actions)
         }
 }
 
-/* Only a producer that lives is asked for anything; one that stalled is asked again when it goes on. */
+/* Only a producer that lives is asked for anything. */
 static void aim_control(struct guest *g)
 {
         const struct control_target target = {
@@ -250,8 +250,10 @@ static void aim_control(struct guest *g)
                 .binding = g->n_bindings,
         };
 
-        if (g->control)
-                control_set_target(g->control, g->state == GUEST_STREAMING ? &target : NULL);
+        if (!g->control)
+                return;
+        control_hold(g->control, g->state != GUEST_STREAMING);
+        control_set_target(g->control, g->region ? &target : NULL);
 }
 
 void guest_post(struct guest *g, enum guest_event event)

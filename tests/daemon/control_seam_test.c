@@ -351,6 +351,40 @@ static void an_odd_block_is_taken_over(void **state)
         assert_int_equal(control_ctrl_gen(&s->c), 8);
 }
 
+static void a_guest_that_stands_still_is_not_written_to(void **state)
+{
+        struct seam *s = *state;
+
+        writer_comes(s);
+        aim(s, 1);
+        control_hold(&s->c, true);
+        ask(s, VGPU_INTENT_FPS, 0, 30);
+        assert_int_equal(s->c.state, CONTROL_WAITING);
+        assert_int_equal(s->told.error, 0);
+        assert_int_equal(s->c.counters.writes, 0);
+        control_hold(&s->c, false);
+        assert_int_equal(write_next(s).target_fps, 30);
+}
+
+/* As a careful writer does it. Asked again for it, it would stop the machine again, and so on. */
+static void a_guest_that_is_stopped_for_the_write_is_written_to_once(void **state)
+{
+        struct seam *s = *state;
+        struct vgpu_control_write write;
+
+        writer_comes(s);
+        aim(s, 1);
+        ask(s, VGPU_INTENT_FPS, 0, 30);
+        write = next_write(s);
+        control_hold(&s->c, true);
+        answer(s, &write, VGPU_CONTROL_DONE);
+        until(s, CONTROL_WRITTEN);
+        control_hold(&s->c, false);
+        aim(s, 1);
+        assert_int_equal(s->c.state, CONTROL_WRITTEN);
+        assert_int_equal(s->c.counters.writes, 1);
+}
+
 /* ---- what goes wrong ----------------------------------------------------------------------------------------------- */
 
 static void tries_are_bounded_and_a_new_wish_begins_anew(void **state)
@@ -477,6 +511,8 @@ int main(void)
                 TEST(a_frame_that_was_not_got_is_asked_of_the_next_producer),
                 TEST(a_region_that_goes_takes_its_numbers_along),
                 TEST(an_odd_block_is_taken_over),
+                TEST(a_guest_that_stands_still_is_not_written_to),
+                TEST(a_guest_that_is_stopped_for_the_write_is_written_to_once),
                 TEST(tries_are_bounded_and_a_new_wish_begins_anew),
                 TEST(a_block_that_cannot_be_read_is_tried_for_and_given_up),
                 TEST(a_writer_that_never_answers_is_given_up),

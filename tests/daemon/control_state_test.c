@@ -38,7 +38,7 @@ static int can_come(int s, int e)
         case CONTROL_EV_FAILED:
         case CONTROL_EV_EXHAUSTED:
                 return held[s].answer;
-        case CONTROL_EV_NO_WRITER:
+        case CONTROL_EV_HELD_BACK:
                 return s == CONTROL_SENT;
         case CONTROL_EV_RETRY:
                 return held[s].backoff;
@@ -54,7 +54,7 @@ static struct held run(struct held h, int event, unsigned actions)
         if (event == CONTROL_EV_UNBOUND)
                 h.region = 0;
         if (event == CONTROL_EV_DONE || event == CONTROL_EV_FAILED ||
-                event == CONTROL_EV_EXHAUSTED || event == CONTROL_EV_NO_WRITER)
+                event == CONTROL_EV_EXHAUSTED || event == CONTROL_EV_HELD_BACK)
                 h.answer = 0;
         if (event == CONTROL_EV_RETRY)
                 h.backoff = 0;
@@ -99,7 +99,7 @@ static void what_cannot_come_changes_nothing(void **state)
         {
                 struct control_step step = control_next(s, e);
 
-                if (can_come(s, e) || e == CONTROL_EV_NO_WRITER)
+                if (can_come(s, e) || e == CONTROL_EV_HELD_BACK)
                         continue;
                 assert_int_equal(step.state, s);
                 assert_int_equal(step.actions, 0);
@@ -135,7 +135,7 @@ static void nothing_is_tried_again_without_a_change_or_a_back_off(void **state)
         for (int s = 0; s < CONTROL_N_STATES; s++) {
                 assert_false(control_next(s, CONTROL_EV_FAILED).actions & CONTROL_DO_SEND);
                 assert_false(control_next(s, CONTROL_EV_EXHAUSTED).actions & CONTROL_DO_SEND);
-                assert_false(control_next(s, CONTROL_EV_NO_WRITER).actions & CONTROL_DO_SEND);
+                assert_false(control_next(s, CONTROL_EV_HELD_BACK).actions & CONTROL_DO_SEND);
                 assert_false(control_next(s, CONTROL_EV_WRITER_GONE).actions & CONTROL_DO_SEND);
         }
 }
@@ -191,9 +191,17 @@ static void the_story_of_a_writer_that_dies(void **state)
         (void)state;
         FOLLOW(CONTROL_SENT, { CONTROL_EV_WRITER_GONE, CONTROL_WAITING },
                 { CONTROL_EV_WANTED, CONTROL_WAITING }, { CONTROL_EV_WRITER_CAME, CONTROL_SENT },
-                { CONTROL_EV_NO_WRITER, CONTROL_WAITING }, { CONTROL_EV_WRITER_CAME, CONTROL_SENT },
+                { CONTROL_EV_HELD_BACK, CONTROL_WAITING }, { CONTROL_EV_WRITER_CAME, CONTROL_SENT },
                 { CONTROL_EV_DONE, CONTROL_WRITTEN }, { CONTROL_EV_WRITER_GONE, CONTROL_WRITTEN },
                 { CONTROL_EV_WRITER_CAME, CONTROL_SENT });
+}
+
+static void the_story_of_a_guest_that_stands_still(void **state)
+{
+        (void)state;
+        FOLLOW(CONTROL_SENT, { CONTROL_EV_HELD_BACK, CONTROL_WAITING },
+                { CONTROL_EV_RESUMED, CONTROL_SENT }, { CONTROL_EV_RESUMED, CONTROL_SENT },
+                { CONTROL_EV_DONE, CONTROL_WRITTEN }, { CONTROL_EV_RESUMED, CONTROL_WRITTEN });
 }
 
 static void the_story_of_a_writer_that_cannot(void **state)
@@ -226,6 +234,7 @@ int main(void)
                 cmocka_unit_test(the_story_of_an_intent),
                 cmocka_unit_test(the_story_of_a_mind_that_changes),
                 cmocka_unit_test(the_story_of_a_writer_that_dies),
+                cmocka_unit_test(the_story_of_a_guest_that_stands_still),
                 cmocka_unit_test(the_story_of_a_writer_that_cannot),
                 cmocka_unit_test(every_state_and_event_has_a_name),
         };

@@ -168,6 +168,25 @@ static void a_write_for_a_guest_that_is_gone_does_nothing(void **state)
         seam_until_count("answers_stale", n_stale + 2);
 }
 
+/* As a careful one does, so that nothing in the guest moves between its checks and its write. */
+static void a_machine_may_be_stopped_for_the_write(void **state)
+{
+        struct vgpu_control_write write;
+        uint64_t n_writes;
+
+        (void)state;
+        seam_begin_by_hand();
+        seam_ask(seam.rig.verify.client, VGPU_INTENT_FPS, 0, 24, 0);
+        write = seam_next_write();
+        rig_pause(&seam.rig);
+        assert_int_equal(seam_obey(&write).result, VGPU_CONTROL_DONE);
+        rig_until(&seam.rig, rig_state_is, VGPU_RING_STALLED, "a machine that stands");
+        n_writes = seam_count("writes");
+        rig_resume(&seam.rig);
+        rig_until(&seam.rig, seam_first_is, VGPU_CLIENT_INTENT_APPLIED, "the intent in force");
+        assert_int_equal(seam_count("writes"), n_writes);
+}
+
 /* ---- who may be the writer ----------------------------------------------------------------------------------------- */
 
 static uint32_t goodbye_to(const void *packet, size_t len)
@@ -305,6 +324,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(a_write_without_an_answer_is_sent_again),
                 cmocka_unit_test(only_the_newest_of_many_wishes_is_written),
                 cmocka_unit_test(a_write_for_a_guest_that_is_gone_does_nothing),
+                cmocka_unit_test(a_machine_may_be_stopped_for_the_write),
                 cmocka_unit_test(a_writer_that_breaks_the_protocol_is_told_why),
                 cmocka_unit_test(a_second_writer_is_refused_while_the_first_lives),
                 cmocka_unit_test(a_silent_writer_makes_room_for_another),
