@@ -163,17 +163,29 @@ int hostile_enter(struct hostile *h, const char *path, uint32_t wants)
         return r;
 }
 
+/* Messages are taken in their order: with the answer to a question, what was said before it is done. */
 int hostile_settle(const struct hostile *h)
 {
         const struct vgpu_msg_header page = message_header(VGPU_MSG_PAGE, sizeof(page));
-        int r = hostile_say(h->fd, &page);
+        const struct vgpu_msg_query query = {
+                .header = message_header(VGPU_MSG_QUERY, sizeof(query)),
+                .what = VGPU_QUERY_STATUS,
+        };
+        _Alignas(uint64_t) uint8_t buf[VGPU_MSG_MAX];
+        uint32_t type;
+        int r;
 
-        for (int ms = 0; r == 0 && !(fcntl(h->page_fd, F_GET_SEALS) & F_SEAL_SEAL); ms++) {
-                if (ms == HOSTILE_PATIENCE_MS)
-                        return -EPROTO;
-                nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-        }
-        return r;
+        if (fcntl(h->page_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+                return -errno;
+        r = hostile_say(h->fd, &page);
+        if (r == 0)
+                r = hostile_say(h->fd, &query);
+        if (r < 0)
+                return r;
+        do
+                type = hostile_hear(h->fd, buf, sizeof(buf), NULL, NULL);
+        while (type == VGPU_MSG_RING);
+        return type == VGPU_MSG_REPLY ? 0 : -EPROTO;
 }
 
 static void close_if(int fd)

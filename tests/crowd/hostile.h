@@ -58,7 +58,7 @@ int hostile_has_news(int fd);
  */
 int hostile_enter(struct hostile *h, const char *path, uint32_t wants);
 
-/* Say PAGE and wait until the daemon has sealed it. Return: 0, or a negative errno: -EPROTO if it never does. */
+/* Seal the page, say PAGE and wait until the daemon has taken it. Return: 0, or a negative errno: -EPROTO if it never does. */
 int hostile_settle(const struct hostile *h);
 
 /* Unmap, close. HOSTILE_NONE is fine. */

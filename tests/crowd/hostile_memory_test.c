@@ -24,8 +24,6 @@
 
 #include "siege.h"
 
-#define MODE "1280x720@60"
-
 #define EVERYTHING (VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE)
 
 static struct siege siege;
@@ -130,7 +128,7 @@ static void scribble_for_ever(const char *path, uint64_t seed, struct hostile_bo
         }
 }
 
-enum { EARLY_HOLES, EARLY_SEALS, EARLY_READ_ONLY, EARLY_N };
+enum { EARLY_HOLES, EARLY_UNSEALED, EARLY_READ_ONLY, EARLY_N };
 
 static void say_page(const struct hostile *h)
 {
@@ -145,11 +143,10 @@ static void spoil_early(struct hostile *h, uint64_t how, struct hostile_board *b
         _Alignas(uint64_t) uint8_t buf[4096];
 
         try_to_resize(h, board);
-        if (how == EARLY_SEALS) {
-                fcntl(h->page_fd, F_ADD_SEALS, F_SEAL_SEAL);
+        if (how == EARLY_UNSEALED) {
                 say_page(h);
                 if (hostile_hear(h->fd, buf, sizeof(buf), NULL, NULL) != VGPU_MSG_GOODBYE)
-                        hostile_found(board, "a page that its client sealed is looked at", 0);
+                        hostile_found(board, "a page that is not sealed is looked at", 0);
                 return;
         }
         if (how == EARLY_READ_ONLY) {
@@ -189,7 +186,7 @@ static void a_page_spoilt_before_it_is_looked_at_hurts_nobody(void **state)
         struct hostile_proc *p;
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         p = siege_attack(&siege, spoil_early_for_ever, 0);
         siege_goes_on(&siege, 60);
         siege_until_rounds(&siege, p, 3 * EARLY_N);
@@ -201,7 +198,7 @@ static void a_page_of_random_writes_hurts_nobody(void **state)
         struct hostile_proc *p[3];
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         for (unsigned i = 0; i < 3; i++)
                 p[i] = siege_attack(&siege, scribble_for_ever, i + 1);
         for (unsigned i = 0; i < 3; i++)
@@ -272,12 +269,12 @@ static void holds_toggled_on_all_slots_delay_no_frame(void **state)
         struct hostile_proc *p[3];
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         for (unsigned i = 0; i < 3; i++)
                 p[i] = siege_attack(&siege, toggle_holds, i);
         for (unsigned i = 0; i < 3; i++)
                 siege_until_rounds(&siege, p[i], 1);
-        siege_goes_on(&siege, 120);
+        siege_goes_on(&siege, 60);
         siege_end(&siege);
 }
 
@@ -286,7 +283,7 @@ static void holds_never_let_go_end_with_the_lease_time(void **state)
         struct hostile_proc *p[3];
 
         (void)state;
-        siege_begin(&siege, MODE, "lease_ms = 50\n");
+        siege_begin(&siege, "lease_ms = 50\n");
         for (unsigned i = 0; i < 3; i++)
                 p[i] = siege_attack(&siege, hold_for_ever, i);
         siege_goes_on(&siege, 60);
@@ -338,7 +335,7 @@ static void requeued_waiters_wait_a_tick_at_most(void **state)
         struct hostile_proc *p;
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         p = siege_attack(&siege, requeue_waiters, 0);
         siege_until_rounds(&siege, p, 5);
         siege_goes_on(&siege, 20);
@@ -350,7 +347,7 @@ static void waiters_woken_for_nothing_wait_again(void **state)
         struct hostile_proc *p;
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         p = siege_attack(&siege, wake_for_nothing, 0);
         siege_until_rounds(&siege, p, 5);
         siege_goes_on(&siege, 30);
@@ -413,10 +410,10 @@ static void spoil_wake(const char *path, uint64_t how, struct hostile_board *boa
 
 static void spoil_wakes(const char *config)
 {
-        siege_begin(&siege, MODE, config);
+        siege_begin(&siege, config);
         for (uint64_t how = 0; how < WAKE_N; how++)
                 siege_until_rounds(&siege, siege_attack(&siege, spoil_wake, how), 1);
-        siege_goes_on(&siege, 120);
+        siege_goes_on(&siege, 60);
         siege_end(&siege);
 }
 
@@ -476,7 +473,7 @@ static void rings_that_are_hoarded_are_counted_and_what_fits_goes_on(void **stat
         struct hostile_proc *p;
 
         (void)state;
-        siege_begin(&siege, MODE, "max_bytes = 160M\n");
+        siege_begin(&siege, "max_bytes = 160M\n");
         p = siege_attack(&siege, hoard, 0);
         siege_until_rounds(&siege, p, 1);
         siege_mode(&siege, "2048x1152@60");
@@ -486,11 +483,11 @@ static void rings_that_are_hoarded_are_counted_and_what_fits_goes_on(void **stat
         assert_int_equal(siege_status(&siege, "generation"), 2);
         assert_int_equal(siege_status(&siege, "retired"), 1);
         assert_rings_are_bounded();
-        siege_mode(&siege, MODE);
+        siege_mode(&siege, SIEGE_MODE);
         siege_goes_on(&siege, 30);
         siege_kill(&siege, p);
         siege_mode(&siege, "3000x1700@30");
-        siege_mode(&siege, MODE);
+        siege_mode(&siege, SIEGE_MODE);
         siege_end(&siege);
 }
 
@@ -499,7 +496,7 @@ static void who_is_dropped_and_comes_back_hoards_no_more_rings_than_may_be(void 
         struct hostile_proc *p;
 
         (void)state;
-        siege_begin(&siege, MODE, "max_bytes = 160M\n");
+        siege_begin(&siege, "max_bytes = 160M\n");
         p = siege_attack(&siege, hoard, 0);
         for (uint64_t i = 1; i <= 6; i++) {
                 struct vgpu_client_failure why;

@@ -20,8 +20,6 @@
 
 #include "siege.h"
 
-#define MODE "1280x720@60"
-
 #define EVERYTHING (VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE)
 
 static struct siege siege;
@@ -123,9 +121,9 @@ static void man_every_step(bool then_stop)
 static void clients_stopped_at_any_step_hold_nobody_up(void **state)
 {
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         man_every_step(true);
-        siege_mode(&siege, MODE);
+        siege_mode(&siege, SIEGE_MODE);
         siege_goes_on(&siege, 60);
         siege_end(&siege);
 }
@@ -133,11 +131,11 @@ static void clients_stopped_at_any_step_hold_nobody_up(void **state)
 static void clients_killed_at_any_step_leave_nothing(void **state)
 {
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         man_every_step(false);
         for (unsigned i = 0; i < siege.n_attackers; i++)
                 siege_kill(&siege, &siege.attacker[i]);
-        siege_mode(&siege, MODE);
+        siege_mode(&siege, SIEGE_MODE);
         siege_goes_on(&siege, 20);
         siege_end(&siege);
 }
@@ -193,7 +191,7 @@ static void fill_and_overfill(const char *config)
 {
         struct hostile h[2] = { HOSTILE_NONE, HOSTILE_NONE };
 
-        siege_begin(&siege, MODE, config);
+        siege_begin(&siege, config);
         for (int i = 0; i < 2; i++)
                 assert_int_equal(hostile_enter(&h[i], siege_socket(&siege), EVERYTHING), 0);
         for (int i = 0; i < 200; i++)
@@ -298,7 +296,7 @@ static void assert_ends_with(int fd, const struct packet *packet)
 static void garbage_is_answered_with_a_reason_and_the_end(void **state)
 {
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         for (size_t i = 0; i < sizeof(bad_packets) / sizeof(bad_packets[0]); i++) {
                 const struct packet *packet = &bad_packets[i];
                 struct hostile h = HOSTILE_NONE;
@@ -327,7 +325,7 @@ static void a_ring_that_was_never_sent_cannot_be_released(void **state)
         struct hostile h;
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         assert_int_equal(hostile_enter(&h, siege_socket(&siege), EVERYTHING), 0);
         assert_int_equal(hostile_say(h.fd, &release), 0);
         goodbye = hear_goodbye(h.fd);
@@ -385,7 +383,7 @@ static void random_messages_at_full_speed_hurt_nobody(void **state)
         struct hostile_proc *p[2];
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         p[0] = siege_attack(&siege, make_noise_for_ever, 1);
         p[1] = siege_attack(&siege, make_noise_for_ever, UINT64_C(0x9E3779B97F4A7C15));
         siege_goes_on(&siege, 60);
@@ -451,7 +449,7 @@ static void floods_of_descriptors_stay_outside(void **state)
         struct hostile_proc *p[2];
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         p[0] = siege_attack(&siege, flood_with_fds, 0);
         p[1] = siege_attack(&siege, flood_with_fds, 1);
         siege_goes_on(&siege, 60);
@@ -498,7 +496,7 @@ static void ten_thousand_connections_without_a_hello_are_got_over(void **state)
         struct hostile_proc *run, *stay;
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         run = siege_attack(&siege, knock_and_run, 0);
         stay = siege_attack(&siege, knock_and_stay, 100);
         siege_goes_on(&siege, 60);
@@ -534,7 +532,7 @@ static void a_client_that_does_not_read_has_one_ring_waiting_and_then_the_newest
         int reads_nothing;
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         assert_int_equal(hostile_enter(&reads_no_ring, siege_socket(&siege), EVERYTHING), 0);
         reads_nothing = hostile_dial(siege_socket(&siege));
         assert_true(reads_nothing >= 0);
@@ -543,7 +541,7 @@ static void a_client_that_does_not_read_has_one_ring_waiting_and_then_the_newest
 
         siege_mode(&siege, "2048x1152@60");
         siege_mode(&siege, "2560x1700@30");
-        siege_mode(&siege, MODE);
+        siege_mode(&siege, SIEGE_MODE);
         siege_goes_on(&siege, 20);
 
         assert_int_equal(overhear(reads_no_ring.fd, buf, sizeof(buf)), VGPU_MSG_RING);
@@ -599,7 +597,7 @@ static void who_floods_with_questions_is_dropped(void **state)
         struct hostile_proc *p;
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         p = siege_attack(&siege, ask_and_never_read, 0);
         siege_goes_on(&siege, 60);
         siege_until_rounds(&siege, p, 20);
@@ -612,7 +610,7 @@ static void who_asks_and_does_not_read_is_dropped(void **state)
         struct hostile_proc *p;
 
         (void)state;
-        siege_begin(&siege, MODE, NULL);
+        siege_begin(&siege, NULL);
         p = siege_attack(&siege, ask_and_never_read, 9000000);
         siege_goes_on(&siege, 60);
         siege_until_rounds(&siege, p, 1);
