@@ -86,10 +86,17 @@ void control_intents(struct control *c, const struct control_merge *merge, bool 
 
 /* ---- actions ------------------------------------------------------------------------------------------------------- */
 
+/* What was sent may have been performed, wholly or in part. */
+static void doubt(struct control *c)
+{
+        c->is_known = false;
+        c->is_ours = true;
+}
+
 static void forget(struct control *c)
 {
         if (c->request.open)
-                c->is_known = false; /* it may have been performed, wholly or in part */
+                doubt(c);
         c->request.open = false;
         uv_timer_stop(&c->timer);
 }
@@ -269,6 +276,8 @@ void control_answer(struct control *c, const struct vgpu_control_written *writte
         journal_log(LOG_DEBUG, "The writer did not write: result %u, %s", written->result,
                 written->error < 0 && written->error > -4096 ? strerror(-written->error) : "-");
         c->is_known = false;
+        if (written->result == VGPU_CONTROL_FAILED)
+                doubt(c);
         post_failure(c);
 }
 

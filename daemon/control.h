@@ -58,7 +58,7 @@ struct control {
         struct control_target target;
         bool is_based; /* frame_req continues from this producer's full_frame_ack */
         bool is_known; /* @block is what the guest's block says */
-        bool is_ours;  /* and we have written to it since it was bound */
+        bool is_ours;  /* we have written to it since it was bound, or may have */
         bool is_held;  /* the guest stands still */
         vgpup_control_intent block;
         uint32_t block_gen;                /* its ctrl_gen */

@@ -465,6 +465,40 @@ static void what_may_have_been_written_is_withdrawn(void **state)
         assert_int_equal(s->c.state, CONTROL_IDLE);
 }
 
+/* The same when it was the first of all: whoever could have answered died over it. */
+static void what_was_never_answered_may_have_been_written(void **state)
+{
+        struct seam *s = *state;
+
+        writer_comes(s);
+        aim(s, 1);
+        ask(s, VGPU_INTENT_STATE, VGPU_CMD_PAUSE, 0);
+        next_write(s);
+        writer_goes(s);
+        ask(s, 0, 0, 0);
+        assert_int_equal(s->c.state, CONTROL_WAITING);
+        writer_comes(s);
+        assert_int_equal(write_next(s).desired_state, VGPU_CMD_NONE);
+        producer_says(s, control_ctrl_gen(&s->c), 0);
+        assert_int_equal(s->c.state, CONTROL_IDLE);
+}
+
+static void what_failed_may_have_been_written_in_part(void **state)
+{
+        struct seam *s = *state;
+        struct vgpu_control_write write;
+
+        s->c.patience.tries = 1;
+        writer_comes(s);
+        aim(s, 1);
+        ask(s, VGPU_INTENT_STATE, VGPU_CMD_PAUSE, 0);
+        write = next_write(s);
+        answer(s, &write, VGPU_CONTROL_FAILED);
+        until(s, CONTROL_GIVEN_UP);
+        ask(s, 0, 0, 0);
+        assert_int_equal(write_next(s).desired_state, VGPU_CMD_NONE);
+}
+
 static void a_writer_that_comes_again_is_sent_what_stands(void **state)
 {
         struct seam *s = *state;
@@ -517,6 +551,8 @@ int main(void)
                 TEST(a_block_that_cannot_be_read_is_tried_for_and_given_up),
                 TEST(a_writer_that_never_answers_is_given_up),
                 TEST(what_may_have_been_written_is_withdrawn),
+                TEST(what_was_never_answered_may_have_been_written),
+                TEST(what_failed_may_have_been_written_in_part),
                 TEST(a_writer_that_comes_again_is_sent_what_stands),
                 TEST(a_producer_that_lies_about_its_acks_moves_nothing_else),
         };
