@@ -220,8 +220,14 @@ int control_link_read(
 
 int control_link_send(struct control_link *l, struct vgpu_control_write *write)
 {
+        int r;
+
         if (l->fd < 0 || !l->ready)
                 return -ENOTCONN;
         write->header = message_header((enum vgpu_msg_type)VGPU_CONTROL_WRITE, sizeof(*write));
-        return message_send(l->fd, write, sizeof(*write), NULL, 0, NULL, 0);
+        r = message_send(l->fd, write, sizeof(*write), NULL, 0, NULL, 0);
+        /* Pays for its answer: clients decide how many of these there are. */
+        if (r == 0 && l->budget < BUDGET)
+                l->budget++;
+        return r;
 }

@@ -28,7 +28,7 @@ struct control_link {
                   1]; /* as sent: escape before showing */
         bool ready;   /* it has said who it is */
         uint64_t since_ns;
-        uint32_t budget; /* messages it may still send; refilled with time */
+        uint32_t budget; /* messages it may still send; refilled with time and by each WRITE */
         uint64_t refilled_ns;
         char goodbye[sizeof(
                 ((struct vgpu_msg_goodbye *)0)->text)]; /* why the last one was dropped */

@@ -499,6 +499,20 @@ static void what_failed_may_have_been_written_in_part(void **state)
         assert_int_equal(write_next(s).desired_state, VGPU_CMD_NONE);
 }
 
+/* As fast as clients may change their minds: who answers each is no flood. */
+static void a_writer_that_answers_is_never_too_much(void **state)
+{
+        struct seam *s = *state;
+
+        writer_comes(s);
+        aim(s, 1);
+        for (uint32_t i = 1; i <= 500; i++) {
+                ask(s, VGPU_INTENT_FPS, 0, i);
+                assert_int_equal(write_next(s).target_fps, i);
+        }
+        assert_int_equal(s->c.link.counters.broken, 0);
+}
+
 static void a_writer_that_comes_again_is_sent_what_stands(void **state)
 {
         struct seam *s = *state;
@@ -553,6 +567,7 @@ int main(void)
                 TEST(what_may_have_been_written_is_withdrawn),
                 TEST(what_was_never_answered_may_have_been_written),
                 TEST(what_failed_may_have_been_written_in_part),
+                TEST(a_writer_that_answers_is_never_too_much),
                 TEST(a_writer_that_comes_again_is_sent_what_stands),
                 TEST(a_producer_that_lies_about_its_acks_moves_nothing_else),
         };
