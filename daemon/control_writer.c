@@ -8,6 +8,7 @@
 
 #define MESSAGES_PER_TURN 16
 #define LISTENER_REST_MS  100
+#define VISIT_REPEAT_MS   100 /* the loop's clock lags behind the one that the visit is judged by */
 
 /* The writer's place on the loop: lives from accept until its handle's close callback. */
 struct control_watch {
@@ -105,7 +106,7 @@ static void watch_writer(struct control *c)
         watch->control = c;
         c->watch = watch;
         uv_poll_start(&watch->poll, UV_READABLE, on_writer);
-        uv_timer_start(&c->visit, on_visit, CONTROL_LINK_HELLO_NS / 1000000 + 1, 0);
+        uv_timer_start(&c->visit, on_visit, CONTROL_LINK_HELLO_NS / 1000000 + 1, VISIT_REPEAT_MS);
 }
 
 /* One that is dead, or that owes us an answer, makes room for another. */

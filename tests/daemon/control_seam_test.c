@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <sys/eventfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -513,6 +514,40 @@ static void a_writer_that_answers_is_never_too_much(void **state)
         assert_int_equal(s->c.link.counters.broken, 0);
 }
 
+/* Copying a frame, say, while somebody connects. */
+static void keep_busy(uv_poll_t *poll, int status, int events)
+{
+        uint64_t end_ns = uv_hrtime() + 20000000;
+
+        (void)status;
+        (void)events;
+        uv_poll_stop(poll);
+        while (uv_hrtime() < end_ns)
+                ;
+}
+
+static void who_says_nothing_to_a_busy_daemon_goes_all_the_same(void **state)
+{
+        struct seam *s = *state;
+        struct sockaddr_un addr = { .sun_family = AF_UNIX };
+        int ready = eventfd(0, EFD_CLOEXEC);
+        uv_poll_t busy;
+
+        uv_poll_init(&s->loop, &busy, ready);
+        uv_poll_start(&busy, UV_READABLE, keep_busy);
+        uv_run(&s->loop, UV_RUN_NOWAIT);
+        assert_int_equal(eventfd_write(ready, 1), 0); /* heard before who connects */
+        s->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        strcpy(addr.sun_path, s->config.control.socket);
+        assert_int_equal(connect(s->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        while (s->c.link.counters.broken == 0)
+                assert_true(uv_run(&s->loop, UV_RUN_ONCE));
+        assert_int_equal(s->c.link.fd, -1);
+        uv_close((uv_handle_t *)&busy, NULL);
+        uv_run(&s->loop, UV_RUN_NOWAIT);
+        close(ready);
+}
+
 static void a_writer_that_comes_again_is_sent_what_stands(void **state)
 {
         struct seam *s = *state;
@@ -568,6 +603,7 @@ int main(void)
                 TEST(what_was_never_answered_may_have_been_written),
                 TEST(what_failed_may_have_been_written_in_part),
                 TEST(a_writer_that_answers_is_never_too_much),
+                TEST(who_says_nothing_to_a_busy_daemon_goes_all_the_same),
                 TEST(a_writer_that_comes_again_is_sent_what_stands),
                 TEST(a_producer_that_lies_about_its_acks_moves_nothing_else),
         };
