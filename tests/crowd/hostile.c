@@ -3,15 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -286,6 +289,31 @@ void hostile_step(struct hostile_board *board, uint64_t step)
 void hostile_round(struct hostile_board *board)
 {
         __atomic_store_n(&board->rounds, board->rounds + 1, __ATOMIC_RELEASE);
+}
+
+struct hostile_bog hostile_bog(void)
+{
+        struct hostile_bog bog = { .fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK) };
+        struct uffdio_api api = { .api = UFFD_API };
+        struct uffdio_register range = {
+                .range.len = VGPU_RING_PAGE,
+                .mode = UFFDIO_REGISTER_MODE_MISSING,
+        };
+
+        bog.page = mmap(
+                NULL, VGPU_RING_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        range.range.start = (uintptr_t)bog.page;
+        if (bog.fd >= 0 && (bog.page == MAP_FAILED || ioctl(bog.fd, UFFDIO_API, &api) < 0 ||
+                                   ioctl(bog.fd, UFFDIO_REGISTER, &range) < 0)) {
+                close(bog.fd);
+                bog.fd = -1;
+        }
+        return bog;
+}
+
+int hostile_bog_has_somebody(const struct hostile_bog *bog)
+{
+        return hostile_has_news(bog->fd);
 }
 
 uint64_t hostile_random(uint64_t *state)

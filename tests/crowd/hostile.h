@@ -99,6 +99,17 @@ void hostile_found(struct hostile_board *board, const char *what, int error);
 void hostile_step(struct hostile_board *board, uint64_t step);
 void hostile_round(struct hostile_board *board);
 
+/* Memory that keeps whoever touches it waiting, in the kernel too, with whatever is locked there. */
+struct hostile_bog {
+        int fd; /* -1: the kernel has no userfaultfd for us */
+        void *page;
+};
+
+struct hostile_bog hostile_bog(void);
+
+/* Wait until somebody waits there. Return: 1, 0 when our patience is over. */
+int hostile_bog_has_somebody(const struct hostile_bog *bog);
+
 /* xorshift, of a state that is not 0 */
 uint64_t hostile_random(uint64_t *state);
 

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -206,6 +207,97 @@ static void a_page_of_random_writes_hurts_nobody(void **state)
         siege_goes_on(&siege, 120);
         for (unsigned i = 0; i < 3; i++)
                 siege_until_rounds(&siege, p[i], 20);
+        siege_end(&siege);
+}
+
+/* ---- locks ------------------------------------------------------------------------------------- */
+
+/*
+ * Some system calls copy from or to their caller's memory with a lock held. If that memory makes them wait, whoever needs the
+ * lock waits, too, and the daemon must not be among them.
+ */
+enum { BOG_PAGE_WRITTEN, BOG_RING_READ, BOG_WAKE_READ, BOG_SOCKET_READ, BOG_N };
+
+struct bogged {
+        int fd;
+        bool writes;
+        struct hostile_bog bog;
+};
+
+static void *go_into_the_bog(void *arg)
+{
+        const struct bogged *b = arg;
+        ssize_t n;
+
+        if (b->writes)
+                n = write(b->fd, b->bog.page, VGPU_RING_PAGE);
+        else
+                n = read(b->fd, b->bog.page, VGPU_RING_PAGE);
+        return n < 0 ? NULL : b->bog.page;
+}
+
+/* The page is written before it is sealed, for afterwards it cannot be, and PAGE said while that lasts. */
+static void keep_locked(const char *path, uint64_t how, struct hostile_board *board)
+{
+        const struct vgpu_msg_header page = message_header(VGPU_MSG_PAGE, sizeof(page));
+        struct bogged b = { .writes = how == BOG_PAGE_WRITTEN, .bog = hostile_bog() };
+        uint32_t ticket = 0;
+        pthread_t thread;
+        struct hostile h;
+        int r = hostile_enter(&h, path, EVERYTHING);
+
+        if (r == 0 && how != BOG_PAGE_WRITTEN)
+                r = hostile_settle(&h);
+        if (r < 0) {
+                hostile_found(board, "could not enter", r);
+                return;
+        }
+        b.fd = (const int[BOG_N]){ h.page_fd, h.ring_fd, h.wake_fd, h.fd }[how];
+        fcntl(b.fd, F_SETFL, 0);
+        pthread_create(&thread, NULL, go_into_the_bog, &b);
+        hostile_step(board, 1);
+        h.page->armed = ++ticket;
+        if (!hostile_bog_has_somebody(&b.bog))
+                hostile_found(board, "nobody waits", 0);
+        hostile_step(board, 2);
+        if (how == BOG_PAGE_WRITTEN)
+                hostile_say(h.fd, &page);
+        for (;;) {
+                h.page->armed = ++ticket;
+                hostile_round(board);
+        }
+}
+
+static bool there_is_a_bog(void)
+{
+        struct hostile_bog bog = hostile_bog();
+
+        munmap(bog.page, VGPU_RING_PAGE);
+        return bog.fd >= 0 && close(bog.fd) == 0;
+}
+
+static void locks_that_clients_keep_in_the_kernel_are_none_of_the_daemons(void **state)
+{
+        struct hostile_proc *p[BOG_N];
+
+        (void)state;
+        if (!there_is_a_bog()) {
+                print_message("skipped: this kernel lets us have no userfaultfd\n");
+                skip();
+        }
+        siege_begin(&siege, NULL);
+        for (uint64_t how = 0; how < BOG_N; how++)
+                p[how] = siege_attack(&siege, keep_locked, how);
+        for (uint64_t how = 0; how < BOG_N; how++)
+                siege_until_step(&siege, p[how], 1);
+        /* a message for who reads the socket */
+        siege_mode(&siege, "2048x1152@60");
+        for (uint64_t how = 0; how < BOG_N; how++) {
+                siege_until_step(&siege, p[how], 2);
+                siege_until_rounds(&siege, p[how], 1);
+        }
+        siege_mode(&siege, SIEGE_MODE);
+        siege_goes_on(&siege, 60);
         siege_end(&siege);
 }
 
@@ -519,6 +611,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test_teardown(a_page_of_random_writes_hurts_nobody, abandon),
                 cmocka_unit_test_teardown(
                         a_page_spoilt_before_it_is_looked_at_hurts_nobody, abandon),
+                cmocka_unit_test_teardown(
+                        locks_that_clients_keep_in_the_kernel_are_none_of_the_daemons, abandon),
                 cmocka_unit_test_teardown(holds_toggled_on_all_slots_delay_no_frame, abandon),
                 cmocka_unit_test_teardown(holds_never_let_go_end_with_the_lease_time, abandon),
                 cmocka_unit_test_teardown(requeued_waiters_wait_a_tick_at_most, abandon),
