@@ -286,7 +286,8 @@ int vgpup_bind(
  * @out: written on 1 only
  *
  * For what has been asked before, and for the ctrl_gen that a writer is to find. No seqlock: its writer is on this host, so
- * the caller knows whether a write is under way; an odd ctrl_gen otherwise is that of a writer which died.
+ * the caller knows whether a write is under way; an odd ctrl_gen otherwise is that of a writer which died. Ends a sample that
+ * was begun.
  *
  * Return: 1, 0 (its page kept moving or is in transition), < 0.
  */

@@ -55,6 +55,7 @@ int vgpup_read_control(vgpup_region *r, vmie_mem *m, vgpu_control_t *out)
                 rc = window_gather(&r->window, m, &r->frame, gva, sizeof(control));
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
+        read_fence();
         rc = gpa_read(m, r->frame.extents[0].gpa, &control, sizeof(control));
         if (rc < 0)
                 return rc;

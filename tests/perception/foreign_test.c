@@ -9,6 +9,7 @@
 #include "region_fixture.h"
 
 #define SLOT0       (REGION_GVA + VGPU_RING_OFFSET)
+#define CONTROL     (REGION_GVA + VGPU_CONTROL_OFFSET)
 #define FRAME_BYTES (64 * 256u) /* all pages of the slot */
 #define STATUS_LINE 0x40u
 
@@ -513,12 +514,39 @@ static void an_end_is_told_even_when_nothing_is_newer(void **state)
         scene_strike(&s);
 }
 
-/* Cursor, geometry, status and peek: the value that leaves is either the region's own or does not leave. */
-enum small_read { READ_CURSOR, READ_GEOMETRY, READ_STATUS, READ_PEEK, READ_CHANGES, N_SMALL_READS };
+/* All that is no frame: the value that leaves is either the region's own or does not leave. */
+enum small_read {
+        READ_CURSOR,
+        READ_GEOMETRY,
+        READ_STATUS,
+        READ_PEEK,
+        READ_CHANGES,
+        READ_CONTROL,
+        READ_TORN,
+        N_SMALL_READS,
+};
+
+/* What a torn frame says of itself, vouched for. */
+static int read_torn(struct fixture *f, uint64_t *ret_value)
+{
+        struct vgpup_sample sample;
+        int r;
+
+        r = vgpup_sample_begin(f->region, f->m, SIZE_MAX, &sample);
+        if (r != 1)
+                return r;
+        f->r.block->slot[sample.slot].seq += 2;
+        r = vgpup_sample_commit(f->region, f->m, &sample);
+        if (r == 0)
+                r = vgpup_sample_vouch(f->region, f->m);
+        *ret_value = sample.desc.timestamp_ns;
+        return r;
+}
 
 static int read_small(struct fixture *f, enum small_read what, uint64_t *ret_value)
 {
         struct vgpup_change told[VGPU_MAX_SLOTS];
+        vgpu_control_t control;
         vgpup_geometry g;
         vgpup_status st;
         vgpup_cursor c;
@@ -545,28 +573,45 @@ static int read_small(struct fixture *f, enum small_read what, uint64_t *ret_val
                 r = vgpup_read_changes(f->region, f->m, told, &n);
                 *ret_value = r == 1 ? told[0].desc.timestamp_ns : 0;
                 break;
+        case READ_CONTROL:
+                r = vgpup_read_control(f->region, f->m, &control);
+                *ret_value = r == 1 ? control.target_fps : 0;
+                break;
+        case READ_TORN:
+                r = read_torn(f, ret_value);
+                break;
         case N_SMALL_READS:
                 break;
         }
         return r;
 }
 
-/* The process ends and its block's page is somebody else's at once; the tables still stand. */
+/* The process ends and its blocks' pages are somebody else's at once, whose frame would pass; the tables still stand. */
 static void block_is_reused(struct scene *s)
 {
+        vgpu_producer_t *block = s->f.r.block;
+        vgpu_slot_t line = block->slot[0];
+        uint32_t latest = block->latest;
+
         windows_exit(&s->f.w, &s->f.r.proc);
-        memset((uint8_t *)s->f.r.block + STATUS_LINE, 0xee, GVA_PAGE_BYTES - STATUS_LINE);
+        memset((uint8_t *)block + STATUS_LINE, 0xee, GVA_PAGE_BYTES - STATUS_LINE);
+        line.timestamp_ns = 0xee;
+        block->slot[0] = line;
+        block->latest = latest;
+        fill_foreign(s, CONTROL);
 }
 
 static void small_values_are_as_well_guarded_as_frames(void **state)
 {
         static const struct change reused = { "block reused", block_is_reused, 0, 0 };
-        static const uint64_t own[] = { VGPU_CURSOR_ID_IBEAM, 96, 1000, 2, 2000 };
+        static const uint64_t own[] = { VGPU_CURSOR_ID_IBEAM, 96, 1000, 2, 2000, 30, 2000 };
+        const vgpu_control_t control = { .target_fps = 30 };
         uint64_t next_page, value;
         struct scene s;
 
         (void)state;
         scene_set(&s);
+        image_write(&s.f.w.image, s.f.r.proc.cr3, CONTROL, &control, sizeof(control));
         s.f.r.block->cursor_id = VGPU_CURSOR_ID_IBEAM;
         s.f.r.block->dpi = 96;
         memcpy(s.before, s.f.w.image.ram, s.f.w.image.ram_bytes);
