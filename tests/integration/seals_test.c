@@ -263,9 +263,8 @@ static size_t size_of(int fd)
         return (size_t)st.st_size;
 }
 
-/* A client's descriptors, as the daemon sends them: ring, wake, page. */
 /* Messages are taken in their order: with the answer to a question, what was said before it is done. */
-static void until_settled(int sock)
+static void until_settled(int sock, int page_fd)
 {
         const struct vgpu_msg_header mapped = message_header(VGPU_MSG_PAGE, sizeof(mapped));
         struct vgpu_msg_query query = {
@@ -275,6 +274,7 @@ static void until_settled(int sock)
         _Alignas(uint64_t) uint8_t buf[VGPU_MSG_MAX];
         struct pollfd pfd = { .fd = sock, .events = POLLIN };
 
+        assert_int_equal(fcntl(page_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL), 0);
         assert_int_equal(message_send(sock, &mapped, sizeof(mapped), NULL, 0, NULL, 0), 0);
         assert_int_equal(message_send(sock, &query, sizeof(query), NULL, 0, NULL, 0), 0);
         do {
@@ -288,6 +288,7 @@ static void until_settled(int sock)
         } while (((struct vgpu_msg_header *)buf)->type != VGPU_MSG_REPLY);
 }
 
+/* A client's descriptors, as the daemon sends them: ring, wake, page. */
 static void take_descriptors(struct loot *loot, const char *path)
 {
         struct vgpu_msg_hello hello = { .wants =
@@ -311,7 +312,7 @@ static void take_descriptors(struct loot *loot, const char *path)
         close(fds[1]);
         loot->ring_len = size_of(loot->ring_fd);
         loot->page_len = size_of(loot->page_fd);
-        until_settled(loot->sock);
+        until_settled(loot->sock, loot->page_fd);
 }
 
 static void read_ring(const struct loot *loot, uint8_t *buf)

@@ -10,6 +10,7 @@
 #include "caller.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <string.h>
@@ -89,11 +90,17 @@ void caller_welcomed(struct caller *c, int fd)
         }
 }
 
-void caller_settle(struct caller *c)
+void caller_say_page(struct caller *c)
 {
         const struct vgpu_msg_header mapped = message_header(VGPU_MSG_PAGE, sizeof(mapped));
 
         caller_say(c, &mapped);
+}
+
+void caller_settle(struct caller *c)
+{
+        assert_int_equal(fcntl(c->page_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+        caller_say_page(c);
 }
 
 void caller_start(struct caller *c, struct relay *r, uint32_t wants)

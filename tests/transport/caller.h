@@ -34,9 +34,10 @@ struct caller {
 /* Connect, be welcomed (the relay is turned). */
 void caller_start(struct caller *c, struct relay *r, uint32_t wants);
 
-/* Parts of it, for who greeted already: take WELCOME and map the page; say that it is mapped. */
+/* Parts of it, for who greeted already: take WELCOME and map the page; seal it; say that it is mapped and sealed. */
 void caller_welcomed(struct caller *c, int fd);
 void caller_settle(struct caller *c);
+void caller_say_page(struct caller *c);
 
 /* Close everything; the relay learns of it at its next turn. */
 void caller_stop(struct caller *c);

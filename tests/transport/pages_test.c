@@ -9,12 +9,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "caller.h"
@@ -103,13 +106,12 @@ static void a_page_can_be_written_through_its_map_and_nothing_else(void **state)
 
         (void)state;
         caller_start(&c, &relay, VGPU_WANT_LEASE);
-        assert_int_equal(fcntl(c.page_fd, F_GET_SEALS),
-                F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+        assert_int_equal(
+                fcntl(c.page_fd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE);
         resizing_fails(&c);
         assert_int_equal(punch(&c), -1);
         assert_int_equal(madvise((void *)c.page, 4096, MADV_REMOVE), -1);
         assert_int_equal(pwrite(c.page_fd, "x", 1, 0), -1);
-        assert_int_equal(fcntl(c.page_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
         assert_true(
                 mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, c.page_fd, 0) == MAP_FAILED);
         c.page->hold[6] = 1;
@@ -161,18 +163,124 @@ static void a_page_that_was_punched_is_whole_when_it_is_looked_at(void **state)
         caller_stop(&c);
 }
 
-static void a_client_that_seals_its_page_is_dropped(void **state)
+static void a_page_that_is_not_sealed_is_not_looked_at(void **state)
+{
+        struct caller c;
+
+        (void)state;
+        for (int last = 0; last < 2; last++) {
+                start_unsettled(&c);
+                /* nor can it be any more */
+                if (last)
+                        assert_int_equal(fcntl(c.page_fd, F_ADD_SEALS, F_SEAL_SEAL), 0);
+                caller_say_page(&c);
+                relay_turn(&relay);
+                assert_int_equal(caller_hear(&c), VGPU_MSG_GOODBYE);
+                assert_int_equal(relay.last_goodbye, VGPU_GOODBYE_MALFORMED);
+                caller_stop(&c);
+        }
+}
+
+static void a_page_sealed_as_well_as_can_be_is_looked_at(void **state)
 {
         struct caller c;
 
         (void)state;
         start_unsettled(&c);
-        assert_int_equal(fcntl(c.page_fd, F_ADD_SEALS, F_SEAL_SEAL), 0);
-        caller_settle(&c);
+        assert_int_equal(fcntl(c.page_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL), 0);
+        caller_say_page(&c);
         relay_turn(&relay);
-        assert_int_equal(caller_hear(&c), VGPU_MSG_GOODBYE);
-        assert_int_equal(relay.last_goodbye, VGPU_GOODBYE_MALFORMED);
+        caller_arm(&c, 1, 0);
+        relay_publish(&relay);
+        assert_int_equal(caller_wakes(&c), 1);
         caller_stop(&c);
+}
+
+/* ---- a page whose inode its client keeps locked ------------------------------------------------ */
+
+/* Memory that a copy stops at until trap_open(). */
+struct trap {
+        int uffd; /* < 0: this system has none for us */
+        void *mem;
+};
+
+static struct trap trap_set(void)
+{
+        struct uffdio_api api = { .api = UFFD_API };
+        struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+        struct trap t = { .uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC) };
+
+        if (t.uffd < 0)
+                return t;
+        t.mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_true(t.mem != MAP_FAILED);
+        reg.range = (struct uffdio_range){ .start = (uintptr_t)t.mem, .len = 4096 };
+        assert_int_equal(ioctl(t.uffd, UFFDIO_API, &api), 0);
+        assert_int_equal(ioctl(t.uffd, UFFDIO_REGISTER, &reg), 0);
+        return t;
+}
+
+static void trap_await(const struct trap *t)
+{
+        struct uffd_msg msg;
+
+        assert_int_equal(read(t->uffd, &msg, sizeof(msg)), sizeof(msg));
+        assert_int_equal(msg.event, UFFD_EVENT_PAGEFAULT);
+}
+
+static void trap_open(struct trap *t)
+{
+        struct uffdio_zeropage zero = { .range = { (uintptr_t)t->mem, 4096 } };
+
+        assert_int_equal(ioctl(t->uffd, UFFDIO_ZEROPAGE, &zero), 0);
+}
+
+struct stuck {
+        int page_fd;
+        const void *from;
+};
+
+static void *write_page(void *arg)
+{
+        const struct stuck *s = arg;
+
+        return pwrite(s->page_fd, s->from, 8, 0) == 8 ? arg : NULL;
+}
+
+static void a_client_that_keeps_its_page_busy_holds_nobody_up(void **state)
+{
+        struct trap trap = trap_set();
+        struct caller busy, other;
+        pthread_t thread;
+        void *written;
+
+        (void)state;
+        if (trap.uffd < 0) {
+                print_message("no userfaultfd: %s\n", strerror(errno));
+                skip();
+        }
+        caller_start(&other, &relay, HOLDS);
+        start_unsettled(&busy);
+        assert_int_equal(pthread_create(&thread, NULL, write_page,
+                                 &(struct stuck){ busy.page_fd, trap.mem }),
+                0);
+        trap_await(&trap);
+
+        /* its write has the inode's lock from here on; a daemon that took it, too, would hang in this turn */
+        caller_say_page(&busy);
+        relay_turn(&relay);
+        caller_arm(&other, 1, 0);
+        relay_publish(&relay);
+        assert_int_equal(caller_wakes(&other), 1);
+        assert_int_equal(caller_hear(&busy), VGPU_MSG_GOODBYE);
+
+        trap_open(&trap);
+        pthread_join(thread, &written);
+        assert_non_null(written);
+        munmap(trap.mem, 4096);
+        close(trap.uffd);
+        caller_stop(&busy);
+        caller_stop(&other);
 }
 
 static void a_page_is_settled_once_and_only_if_there_is_one(void **state)
@@ -181,13 +289,13 @@ static void a_page_is_settled_once_and_only_if_there_is_one(void **state)
 
         (void)state;
         caller_start(&c, &relay, HOLDS);
-        caller_settle(&c);
+        caller_say_page(&c);
         relay_turn(&relay);
         assert_int_equal(caller_hear(&c), VGPU_MSG_GOODBYE);
         caller_stop(&c);
 
         caller_start(&c, &relay, VGPU_WANT_RING);
-        caller_settle(&c);
+        caller_say_page(&c);
         relay_turn(&relay);
         assert_int_equal(caller_hear(&c), VGPU_MSG_GOODBYE);
         assert_int_equal(server_n_peers(relay.server), 0);
@@ -434,7 +542,9 @@ int main(void)
                 TEST(a_page_can_be_written_through_its_map_and_nothing_else),
                 TEST(a_page_is_not_looked_at_before_it_is_mapped),
                 TEST(a_page_that_was_punched_is_whole_when_it_is_looked_at),
-                TEST(a_client_that_seals_its_page_is_dropped),
+                TEST(a_page_that_is_not_sealed_is_not_looked_at),
+                TEST(a_page_sealed_as_well_as_can_be_is_looked_at),
+                TEST(a_client_that_keeps_its_page_busy_holds_nobody_up),
                 TEST(a_page_is_settled_once_and_only_if_there_is_one),
                 TEST(a_held_frame_is_left_alone_until_it_is_let_go),
                 TEST(the_lease_time_ends_a_hold_and_counts_it),

@@ -40,7 +40,8 @@ int page_open(struct own_page *p, int fd)
         if (map == MAP_FAILED)
                 return errno == ENOMEM ? -ENOMEM : -EPROTO;
         *p = (struct own_page){ .map = map };
-        return 0;
+        /* what the daemon asks for before it looks: the map stays writable, and nobody can punch a hole any more */
+        return fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0 ? -EPROTO : 0;
 }
 
 void page_close(struct own_page *p)

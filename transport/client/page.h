@@ -15,7 +15,7 @@ struct own_page {
 };
 
 /**
- * page_open() - map the page that came with WELCOME
+ * page_open() - map the page that came with WELCOME, and seal it against other ways of writing it
  * @fd: stays the caller's and is not needed afterwards
  *
  * The file must be large enough and sealed against shrinking: a map of it can then not fault.

@@ -41,8 +41,8 @@ enum vgpu_msg_type {
         VGPU_MSG_RELEASE = 0x004, /* this generation and older ones are no longer mapped */
         VGPU_MSG_INTENT = 0x005,  /* wants of the producer; answered by INTENT_STATE */
         VGPU_MSG_DROP = 0x006,    /* an administrator: drop clients; answered by REPLY */
-        VGPU_MSG_PAGE =
-                0x007, /* header only: WELCOME's page is mapped writable, look at it from now on */
+        /* header only: WELCOME's page is mapped writable and sealed FUTURE_WRITE, look at it from now on */
+        VGPU_MSG_PAGE = 0x007,
         /* daemon to client */
         /* + ring fd if generation != 0, + wake fd if granted, + the client's own page if wake or lease is granted */
         VGPU_MSG_WELCOME = 0x101,

@@ -235,10 +235,10 @@ struct vgpu_ring_change {
 };
 
 /*
- * A client's own page: a memfd of its own, sealed SHRINK | GROW, passed with WELCOME. The client maps it writable and
- * says so (PAGE); the daemon then seals FUTURE_WRITE | SEAL, so that nothing but its content can change any more, and
- * looks at it from there on. The client writes it, the daemon only reads it, and what stands in it can harm nobody
- * else. All of it is one cache line, since the daemon reads that of every client once per frame.
+ * A client's own page: a memfd of its own, sealed SHRINK | GROW, passed with WELCOME. The client maps it writable,
+ * seals FUTURE_WRITE (SEAL too, if it likes), so that nothing but its content can change any more, and says so (PAGE);
+ * the daemon looks at it from there on. The client writes it, the daemon only reads it, and what stands in it can harm
+ * nobody else. All of it is one cache line, since the daemon reads that of every client once per frame.
  *
  * Waiting on the wake descriptor: store a value other than 0 and than the last into `armed`, seq_cst fence, look at
  * the ring once more, sleep if nothing is new. The daemon writes one byte per value it finds there after a change, and

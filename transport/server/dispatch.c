@@ -110,7 +110,8 @@ static int on_page(struct peer *p, const void *packet)
                         p, VGPU_GOODBYE_MALFORMED, "PAGE names none that waits for it.");
         err = pages_settle(&s->pages, p->page);
         if (err == -EPERM)
-                return peer_condemn(p, VGPU_GOODBYE_MALFORMED, "The client sealed its page.");
+                return peer_condemn(
+                        p, VGPU_GOODBYE_MALFORMED, "PAGE names one that is not sealed.");
         if (err < 0)
                 return peer_condemn(p, VGPU_GOODBYE_INTERNAL, "vgpud has no memory left.");
         tell_settled(s, p->page);

@@ -4,8 +4,12 @@
  * A page is a memfd of one page per client, because a client that shares one with others could write theirs. A look at
  * it must never be a page fault: one that finds no page is a SIGBUS, and one that waits for memory, for swap or for
  * the reclaim of a control group that is the client's own makes the daemon wait. So the size is sealed before the memfd
- * leaves, and it is not mapped here before the client says that it has: then FUTURE_WRITE, which spares the maps that
- * there are, forbids punching holes as well, and mlock() brings the page in and keeps it.
+ * leaves, and it is not mapped here before its client has and sealed FUTURE_WRITE, which spares the maps that there are
+ * and forbids punching holes as well; mlock() then brings the page in and keeps it.
+ *
+ * That seal is the client's to set. Setting one takes the inode's lock, and a write() has that lock while it copies from
+ * its caller's memory: from a map of a FUSE file, as long as the client likes. Asking for the seals takes none. Nothing
+ * that takes it may be done here with a memfd that a client has.
  *
  * The maps lie next to each other in one reservation, so that the entries of a page table that a pass over all of
  * them needs lie next to each other, too: eight to a cache line.
@@ -98,11 +102,12 @@ static int bring_in(void *page, size_t bytes)
 int pages_settle(struct pages *pages, uint32_t index)
 {
         struct page_seat *seat = &pages->seat[index];
+        int seals = fcntl(seat->memfd, F_GET_SEALS);
         void *page;
         int err;
 
-        if (fcntl(seat->memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
-                return -errno;
+        if (seals < 0 || !(seals & F_SEAL_FUTURE_WRITE))
+                return -EPERM;
         page = mmap(place(pages, index), pages->page_bytes, PROT_READ, MAP_SHARED | MAP_FIXED,
                 seat->memfd, 0);
         if (page == MAP_FAILED)

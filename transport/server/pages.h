@@ -48,11 +48,11 @@ void pages_deinit(struct pages *pages);
 int pages_take(struct pages *pages, uint32_t *ret_index);
 
 /**
- * pages_settle() - map a page that its client has mapped
+ * pages_settle() - map a page that its client has mapped and sealed
  *
- * Seals it for good first: from here on nothing but its content can change, and a look at it never faults.
+ * From here on nothing but its content can change, and a look at it never faults.
  *
- * Return: 0, -EPERM (the client has sealed it already), or another negative errno.
+ * Return: 0, -EPERM (it is not sealed FUTURE_WRITE), or another negative errno.
  */
 int pages_settle(struct pages *pages, uint32_t index);
 
