@@ -1,8 +1,8 @@
 /*
  * clients.c - who reads the ring: ask the daemon, print a table; and send one away
  *
- * Names of clients are theirs to choose, and the daemon may be newer or older than this program: all text is escaped, and
- * what is not there is a dash.
+ * Names of clients are theirs to choose, and the daemon may be newer or older than this program: text that it left unescaped is
+ * escaped here, and what is not there is a dash.
  */
 #include "clients.h"
 
@@ -19,7 +19,7 @@
 #include "vgpu_client.h"
 #include "vgpu_protocol.h"
 
-#define CELL_MAX 160 /* a name of 32 bytes, escaped twice */
+#define CELL_MAX 160 /* a name of 32 bytes, all of it escaped */
 
 struct column {
         const char *title;
@@ -48,7 +48,7 @@ static void print_text(json_object *client, const char *key, char cell[CELL_MAX]
         const char *value = json_object_get_string(member(client, key));
 
         if (value && value[0])
-                text_escape(cell, CELL_MAX, value, strlen(value));
+                text_escape_rest(cell, CELL_MAX, value, strlen(value));
 }
 
 static void print_flag(json_object *client, const char *key, char cell[CELL_MAX])

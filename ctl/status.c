@@ -49,7 +49,7 @@ static const char *text(json_object *o, const char *key, char *buf)
 {
         const char *s = json_object_get_string(member(o, key));
 
-        return s ? text_escape(buf, TEXT_MAX, s, strlen(s)) : "-";
+        return s ? text_escape_rest(buf, TEXT_MAX, s, strlen(s)) : "-";
 }
 
 static void print_state(FILE *f, json_object *s)

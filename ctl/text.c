@@ -112,14 +112,15 @@ int text_to_ms(const char *text, uint64_t *ret_ms)
         return 0;
 }
 
-char *text_escape(char *dst, size_t cap, const char *src, size_t len)
+/* @plain_backslash: it begins an escape, or stands for itself. */
+static char *escape(char *dst, size_t cap, const char *src, size_t len, bool plain_backslash)
 {
         static const char hex[] = "0123456789abcdef";
         size_t at = 0;
 
         for (size_t i = 0; i < len && src[i]; i++) {
                 unsigned char c = (unsigned char)src[i];
-                bool plain = c >= 0x20 && c < 0x7f && c != '\\';
+                bool plain = c >= 0x20 && c < 0x7f && (c != '\\' || plain_backslash);
 
                 if (at + (plain ? 1 : 4) >= cap)
                         break;
@@ -135,6 +136,16 @@ char *text_escape(char *dst, size_t cap, const char *src, size_t len)
         if (cap)
                 dst[at] = '\0';
         return dst;
+}
+
+char *text_escape(char *dst, size_t cap, const char *src, size_t len)
+{
+        return escape(dst, cap, src, len, false);
+}
+
+char *text_escape_rest(char *dst, size_t cap, const char *src, size_t len)
+{
+        return escape(dst, cap, src, len, true);
 }
 
 char *text_bytes(char *dst, size_t cap, uint64_t bytes)

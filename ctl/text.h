@@ -37,6 +37,9 @@ int text_to_ms(const char *text, uint64_t *ret_ms);
  */
 char *text_escape(char *dst, size_t cap, const char *src, size_t len);
 
+/* The same for what the other end should have escaped, and may not have: a backslash stays one. */
+char *text_escape_rest(char *dst, size_t cap, const char *src, size_t len);
+
 /* "4 GiB", "17.3 MiB", "512 bytes". Return: @dst. */
 char *text_bytes(char *dst, size_t cap, uint64_t bytes);
 

@@ -17,7 +17,7 @@ static const char two[] =
         "{\"uid\":0,\"pid\":4321,\"name\":\"viewer\",\"frames\":600,\"missed\":3,\"torn\":1,"
         "\"leases\":500,\"lost\":2,\"held\":1,\"ended\":2,\"lag\":null,\"since_ms\":10000,"
         "\"generation\":3,\"armed\":true,\"behind\":false},"
-        "{\"uid\":65534,\"pid\":7,\"name\":\"a\\u001b[2J\",\"frames\":0,\"lag\":12,"
+        "{\"uid\":65534,\"pid\":7,\"name\":\"\\\\x1b\\u001b\",\"frames\":0,\"lag\":12,"
         "\"since_ms\":999,\"generation\":2,\"armed\":false,\"behind\":true,\"new\":[]}"
         "],\"listed\":2}";
 
@@ -44,7 +44,8 @@ static void columns_are_aligned_and_what_is_not_there_is_a_dash(void **state)
                 "LOST  LAG  GEN  ARMED  BEHIND\n"
                 "    0  root    4321  viewer    10.0 s     600  60.0       3     1     500     1  "
                 "   2    -    3  yes    no\n"
-                "65534  nobody     7  a\\x1b[2J   0.9 s       0     -       -     -       -     -  "
+                "65534  nobody     7  \\x1b\\x1b   0.9 s       0     -       -     -       -     "
+                "-  "
                 "   -   12    2  no     yes\n";
         char *text = render(two, true, 0);
 

@@ -116,6 +116,8 @@ static void bytes_from_outside_become_printable(void **state)
                 text_escape(buf, sizeof buf, "a\033[2J\xff\\", 7), "a\\x1b[2J\\xff\\x5c");
         assert_string_equal(text_escape(buf, sizeof buf, "abcdef", 3), "abc");
         assert_string_equal(text_escape(buf, sizeof buf, "", 5), "");
+        assert_string_equal(
+                text_escape_rest(buf, sizeof buf, "a\\x1b\033\xff", 7), "a\\x1b\\x1b\\xff");
 }
 
 static void escaping_never_writes_past_the_buffer(void **state)
