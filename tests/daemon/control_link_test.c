@@ -314,6 +314,8 @@ static void what_breaks_the_protocol_is_told_why_and_dropped(void **state)
         };
         struct fixture *f = *state;
 
+        /* as it is before Linux 6.16, or nothing could be attached */
+        setsockopt(f->link.listener.fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 1 }, sizeof(int));
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
                 struct vgpu_control_written written;
                 int fd = connect_to(f), r;

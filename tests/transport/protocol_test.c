@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "listen.h"
 #include "message.h"
 #include "relay.h"
 
@@ -216,6 +217,12 @@ static void expect_goodbye(int fd, enum vgpu_goodbye reason)
         assert_int_equal(hear(fd, &p), 0);
 }
 
+/* As it is before Linux 6.16: what is attached to a message arrives. Return: whether there is a difference. */
+static bool let_descriptors_in(int fd)
+{
+        return setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 1 }, sizeof(int)) == 0;
+}
+
 static void after_hello_each_case_ends_as_it_should(void **state)
 {
         struct relay r;
@@ -223,6 +230,7 @@ static void after_hello_each_case_ends_as_it_should(void **state)
 
         (void)state;
         relay_start(&r);
+        let_descriptors_in(server_fd(r.server));
         before = count_fds();
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 int fd = dial(&r);
@@ -248,12 +256,42 @@ static void after_hello_each_case_ends_as_it_should(void **state)
         relay_remove(&r);
 }
 
+/* Whoever receives a descriptor closes it, and closing can take as long as its sender likes. */
+static void the_kernel_lets_no_descriptor_in(void **state)
+{
+        struct relay r;
+        struct packet p;
+        int fd;
+
+        (void)state;
+        relay_start(&r);
+        fd = dial(&r);
+        if (!let_descriptors_in(fd)) {
+                close(fd);
+                relay_remove(&r);
+                print_message("skipped: this kernel has no SO_PASSRIGHTS\n");
+                skip();
+        }
+        descriptor_attached(&p);
+        assert_int_equal(transmit(fd, &p), -EPERM);
+        relay_turn(&r);
+        assert_int_equal(transmit(fd, &p), -EPERM);
+        /* the other way they go as before */
+        say_hello(fd, VGPU_WANT_RING | VGPU_WANT_WAKE);
+        relay_turn(&r);
+        assert_int_equal(hear(fd, &p), VGPU_MSG_WELCOME);
+        assert_int_equal(p.fd, 3);
+        close(fd);
+        relay_remove(&r);
+}
+
 static void anything_before_hello_is_refused(void **state)
 {
         struct relay r;
 
         (void)state;
         relay_start(&r);
+        let_descriptors_in(server_fd(r.server));
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 int fd;
                 struct packet p;
@@ -512,6 +550,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(after_hello_each_case_ends_as_it_should),
+                cmocka_unit_test(the_kernel_lets_no_descriptor_in),
                 cmocka_unit_test(anything_before_hello_is_refused),
                 cmocka_unit_test(another_major_is_told_both_versions),
                 cmocka_unit_test(who_never_says_hello_is_dropped_at_the_deadline),

@@ -170,18 +170,28 @@ static int adopt(struct listener *l, int fd, struct server_failure *why)
         return 0;
 }
 
+/*
+ * What is attached to a message is closed in the receiver's own time, be it taken or thrown away, and closing can take
+ * long: a TCP socket that lingers over what its other end does not read lingers as long as its sender chose. So nothing may
+ * be attached, which those who connect inherit. A kernel before 6.16 does not know of it; nothing is done for it here.
+ */
+static void refuse_descriptors(const struct listener *l)
+{
+        setsockopt(l->fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int));
+}
+
 int listener_init(
         struct listener *l, const struct server_config *config, struct server_failure *why)
 {
         int err;
 
         *l = (struct listener){ .fd = -1, .lock_fd = -1 };
-        if (config->listen_fd >= 0)
-                return adopt(l, config->listen_fd, why);
-
-        err = listen_at_path(l, config, why);
+        err = config->listen_fd >= 0 ? adopt(l, config->listen_fd, why)
+                                     : listen_at_path(l, config, why);
         if (err < 0)
                 listener_deinit(l);
+        else
+                refuse_descriptors(l);
         return err;
 }
 

@@ -4,7 +4,13 @@
 #ifndef VGPUD_LISTEN_H
 #define VGPUD_LISTEN_H
 
+#include <sys/socket.h>
+
 #include "server.h"
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16 */
+#endif
 
 /* An empty one is { .fd = -1, .lock_fd = -1 }; listener_deinit() takes it in any state. */
 struct listener {
