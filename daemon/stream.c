@@ -301,9 +301,9 @@ static void refuse_mode(struct stream *s, const struct vgpup_sample *sample, int
         if (error == -ENOSPC)
                 journal_event(EVENT_RING_REFUSED, LOG_WARNING, NULL,
                         "No ring for frames of %ux%u (%zu bytes each): [ring] max_bytes has no "
-                        "room for it. %u rings of the past, which clients still have, take %llu "
-                        "bytes; let those clients go (vgpuctl clients, vgpuctl drop), or raise "
-                        "it. Waiting for a smaller mode",
+                        "room for it beside the ring in use and %u rings of the past, which "
+                        "clients still have and which take %llu bytes. Let those clients go "
+                        "(vgpuctl clients, vgpuctl drop), or raise it. Waiting for a smaller mode",
                         sample->desc.width, sample->desc.height, sample->bytes, rings->n_old,
                         (unsigned long long)rings->old_bytes);
         else
