@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
+#include <limits.h>
 #include <linux/falloc.h>
 #include <linux/futex.h>
 #include <stdio.h>
@@ -819,6 +821,53 @@ static void a_waiter_in_another_process_is_woken(void **state)
         ring_free(r);
 }
 
+/* What one process can queue by itself is no matter of threads. Return: how many wait, 0 where the kernel cannot. */
+static int queue_waiters(struct io_uring *uring, const uint32_t *word, int n)
+{
+        struct io_uring_cqe *cqe;
+
+        for (int i = 0; i < n; i++) {
+                struct io_uring_sqe *sqe = io_uring_get_sqe(uring);
+
+                assert_non_null(sqe);
+                memset(sqe, 0, sizeof(*sqe));
+                sqe->opcode = 51; /* IORING_OP_FUTEX_WAIT */
+                sqe->fd = 2;      /* FUTEX2_SIZE_U32 */
+                sqe->addr = (uintptr_t)word;
+                sqe->addr3 = FUTEX_BITSET_MATCH_ANY;
+        }
+        assert_int_equal(io_uring_submit(uring), n);
+        return io_uring_peek_cqe(uring, &cqe) == 0 ? 0 : n;
+}
+
+static void waiters_beyond_number_do_not_hold_the_publisher_up(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(1);
+        struct io_uring uring;
+        int n;
+
+        (void)state;
+        if (io_uring_queue_init(4096, &uring, 0) < 0)
+                n = 0;
+        else
+                n = queue_waiters(&uring, &h->wake, 4096);
+        if (n == 0) {
+                print_message("skipped: this kernel queues no waiters by io_uring\n");
+                unmap(r, h);
+                ring_free(r);
+                skip();
+        }
+        publish(r, &frame);
+        /* those that were left out are all there still */
+        assert_int_equal(syscall(SYS_futex, &h->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0),
+                n - RING_WAKE_MOST);
+        io_uring_queue_exit(&uring);
+        unmap(r, h);
+        ring_free(r);
+}
+
 static void nothing_is_left_behind(void **state)
 {
         int before = count_fds();
@@ -860,6 +909,7 @@ int main(void)
                 cmocka_unit_test(another_process_keeps_it_in_use_and_its_end_frees_it),
                 cmocka_unit_test(an_owner_without_privileges_can_tell),
                 cmocka_unit_test(a_waiter_in_another_process_is_woken),
+                cmocka_unit_test(waiters_beyond_number_do_not_hold_the_publisher_up),
                 cmocka_unit_test(nothing_is_left_behind),
         };
 

@@ -10,7 +10,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +38,7 @@ static void wake_readers(struct ring *r)
         uint32_t *wake = &r->header->wake;
 
         __atomic_fetch_add(wake, 1, __ATOMIC_RELEASE);
-        syscall(SYS_futex, wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+        syscall(SYS_futex, wake, FUTEX_WAKE, RING_WAKE_MOST, NULL, NULL, 0);
 }
 
 static uint64_t monotonic_ns(void)

@@ -147,12 +147,19 @@ uint8_t *ring_slot_begin(struct ring *r);
  */
 void ring_slot_abort(struct ring *r, size_t touched);
 
+/*
+ * Waiters that one change wakes. Whoever maps a ring can queue as many as it has memory for, and waking a hundred
+ * thousand takes 50 ms of our time. Who is left out sees the change when its tick period is over.
+ */
+#define RING_WAKE_MOST 1024
+
 /**
  * ring_publish() - make the open slot the newest frame and wake readers
  * @frame: checked by assert; damage becomes whole after a change of mode, epoch, run_epoch or producer, for the
  *         first frame of a ring, and when a rectangle leaves the frame
  *
- * Non-temporal stores into the slot before this are ordered by its sfence. One FUTEX_WAKE, unconditional.
+ * Non-temporal stores into the slot before this are ordered by its sfence. One FUTEX_WAKE, unconditional, of at most
+ * RING_WAKE_MOST waiters.
  *
  * Return: the frame's serial.
  */
