@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "control_clients.h"
 #include "systemd/journal.h"
@@ -101,16 +104,36 @@ static void start_handles(struct daemon *d)
         uv_timer_start(&d->status, on_status, STATUS_LINE_MS, STATUS_LINE_MS);
 }
 
-static int listening_socket(int *ret_fd)
+/* Who passed the socket also said where it is, and who may connect. */
+static void name_passed_socket(struct daemon *d, int fd)
+{
+        struct sockaddr_un addr = { 0 };
+        socklen_t len = sizeof(addr);
+
+        if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+                return;
+        snprintf(d->socket, sizeof(d->socket), "%.*s", (int)sizeof(addr.sun_path) - 1,
+                addr.sun_path);
+        if (strcmp(d->socket, d->config->ring.socket) != 0)
+                journal_log(LOG_WARNING,
+                        "Clients connect to %s, which was passed in, and not to [ring] socket = "
+                        "%s; name it in the socket unit, or mask that unit",
+                        d->socket, d->config->ring.socket);
+}
+
+static int listening_socket(struct daemon *d, int *ret_fd)
 {
         int fd = notify_listen_fd();
 
+        snprintf(d->socket, sizeof(d->socket), "%s", d->config->ring.socket);
         if (fd == -EINVAL) {
                 journal_log(LOG_ERR,
                         "The passed socket is not one listening SOCK_SEQPACKET socket; "
                         "check ListenSequentialPacket= in the socket unit");
                 return fd;
         }
+        if (fd >= 0)
+                name_passed_socket(d, fd);
         *ret_fd = fd >= 0 ? fd : -1;
         return 0;
 }
@@ -125,12 +148,12 @@ static int open_outlet(struct daemon *d)
         struct server_failure why;
         int fd, r;
 
-        r = listening_socket(&fd);
+        r = listening_socket(d, &fd);
         if (r < 0)
                 return r;
         r = outlet_init(&d->outlet, &d->loop, d->config, fd, &hooks, &why);
         if (r < 0 && why.reason != SERVER_OK)
-                journal_log(LOG_ERR, "Cannot listen on %s: %s (%s)", d->config->ring.socket,
+                journal_log(LOG_ERR, "Cannot listen on %s: %s (%s)", d->socket,
                         server_reason_text(why.reason), strerror(-r));
         else if (r < 0)
                 journal_log(LOG_ERR, "Cannot make the ring: %s", strerror(-r));
@@ -175,9 +198,8 @@ static int start(struct daemon *d)
         start_handles(d);
         journal_event(EVENT_DAEMON_STARTED, LOG_INFO,
                 JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_VERSION", VGPUD_VERSION),
-                        JOURNAL_TEXT("VGPU_SOCKET", d->config->ring.socket)),
-                "vgpud %s serves '%s' on %s", VGPUD_VERSION, d->config->name,
-                d->config->ring.socket);
+                        JOURNAL_TEXT("VGPU_SOCKET", d->socket)),
+                "vgpud %s serves '%s' on %s", VGPUD_VERSION, d->config->name, d->socket);
         notify_ready();
         return 0;
 }

@@ -14,6 +14,7 @@
 struct daemon {
         uv_loop_t loop;
         const struct vgpu_config *config;
+        char socket[CONFIG_SOCKET_MAX]; /* where clients connect: systemd goes before [ring] */
         struct outlet outlet;
         struct guest guest;
         struct control control;    /* where a control socket is configured */

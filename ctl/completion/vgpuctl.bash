@@ -2,7 +2,7 @@
 
 _vgpuctl() {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-        local command= socket= i
+        local command="" socket="" i
 
         # bash takes --socket=PATH for three words.
         if [[ $cur == '=' ]]; then

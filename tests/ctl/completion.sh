@@ -96,12 +96,12 @@ becomes 'vgpud -c o' '-c own.conf'
 for command in $(commands); do
         grep -q "^ *['\"]$command:" "$folder/_vgpuctl" || { echo "_vgpuctl does not know $command"; failed=1; }
         for option in $(options "$vgpuctl" "$command"); do
-                sed -n "/^        $command)/,/;;/p" "$folder/_vgpuctl" | sed 's/\$help/--help[/' | grep -q -- "$option[=[]" ||
+                sed -n "/^        $command)/,/;;/p" "$folder/_vgpuctl" | sed 's/\$help/--help[/' | grep -q -- "${option}[=[]" ||
                         { echo "_vgpuctl does not know $command $option"; failed=1; }
         done
 done
 for option in $(options "$vgpud"); do
-        grep -q -- "$option[]}=[]" "$folder/_vgpud" || { echo "_vgpud does not know $option"; failed=1; }
+        grep -q -- "${option}[]}=[]" "$folder/_vgpud" || { echo "_vgpud does not know $option"; failed=1; }
 done
 ! command -v zsh >/dev/null || for file in "$folder"/_vgpu*; do
         zsh -n "$file" || failed=1
