@@ -7,11 +7,9 @@
 #include "peer.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "message.h"
@@ -67,7 +65,11 @@ struct peer *peer_free(struct peer *p)
         *(p->next ? &p->next->prev : &s->last) = p->prev;
         s->n_peers--;
         s->n_condemned -= p->goodbye != VGPU_GOODBYE_NONE;
-        close(p->fd);
+        /* only who was granted something was sent descriptors */
+        if (p->granted != 0)
+                unread_close(&s->unread, p->fd, p->cred.uid);
+        else
+                close(p->fd);
         free(p);
         if (had_intent)
                 s->config.intents_changed(s->config.intents_ctx);
@@ -189,14 +191,6 @@ int peer_condemn(struct peer *p, enum vgpu_goodbye reason, const char *text)
 
 /* ---- the ring -------------------------------------------------------------------------------- */
 
-/* A socket's output queue counts packets until the receiver takes them, so this is "has it read everything?". */
-static bool has_unread(const struct peer *p)
-{
-        int bytes = 0;
-
-        return ioctl(p->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
-}
-
 static bool wants_ring(const struct peer *p)
 {
         const struct ring *ring = p->server->ring;
@@ -222,7 +216,7 @@ void peer_offer_ring(struct peer *p)
                 p->behind = false;
                 return;
         }
-        if (has_unread(p)) {
+        if (unread_any(p->fd)) {
                 fall_behind(p);
                 return;
         }

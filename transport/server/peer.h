@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "access.h"
+#include "unread.h"
 #include "listen.h"
 #include "pages.h"
 #include "server.h"
@@ -27,6 +28,7 @@ struct server {
         struct ring *ring;
         struct pages pages;
         struct waker waker;
+        struct unread unread;
         struct peer *first, *last;
         uint32_t n_peers;
         uint32_t n_condemned; /* told goodbye, not freed yet */

@@ -90,6 +90,8 @@ static int server_init(
         if (err == 0)
                 err = pages_init(&s->pages, s->config.max_clients);
         if (err == 0)
+                err = unread_init(&s->unread, s->config.max_clients);
+        if (err == 0)
                 err = waker_init(&s->waker, s->config.max_clients, config->wake_batch);
         if (err < 0) {
                 *why = (struct server_failure){ .reason = SERVER_FAILED, .error = err };
@@ -130,6 +132,7 @@ struct server *server_free(struct server *s)
         if (s->reserve_fd >= 0)
                 close(s->reserve_fd);
         waker_deinit(&s->waker);
+        unread_deinit(&s->unread);
         pages_deinit(&s->pages);
         for (int i = 0; i < ACCESS_N_RIGHTS; i++)
                 access_deinit(&s->access[i]);
@@ -204,9 +207,10 @@ enum vgpu_goodbye server_last_refusal(const struct server *s, const char **ret_t
         return s->refusal;
 }
 
-static uint32_t n_peers_of(const struct server *s, uid_t uid)
+/* Dropped ones that have not read what they were sent included. */
+static uint32_t n_clients_of(const struct server *s, uid_t uid)
 {
-        uint32_t n = 0;
+        uint32_t n = unread_n_of(&s->unread, uid);
 
         for (const struct peer *p = s->first; p; p = p->next)
                 n += p->cred.uid == uid;
@@ -256,9 +260,10 @@ static int admit(struct server *s, int fd, uint64_t now_ns, struct peer **ret_pe
                 return refuse(s, fd, VGPU_GOODBYE_DENIED, "vgpud cannot tell who you are.");
         if (!access_has(&s->access[ACCESS_CONNECT], fd, &cred))
                 return refuse_stranger(s, fd, cred.uid);
-        if (s->n_peers >= s->config.max_clients)
+        unread_look(&s->unread);
+        if (s->n_peers + s->unread.n >= s->config.max_clients)
                 return refuse_full(s, fd);
-        if (n_peers_of(s, cred.uid) >= s->config.max_clients_user)
+        if (n_clients_of(s, cred.uid) >= s->config.max_clients_user)
                 return refuse_user_full(s, fd, cred.uid);
 
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SEND_BUFFER }, sizeof(int));
@@ -300,6 +305,7 @@ struct peer *server_expire(struct server *s, uint64_t now_ns)
 {
         struct peer *late = NULL;
 
+        unread_look(&s->unread);
         for (struct peer *p = s->first; p; p = p->next) {
                 peer_catch_up(p);
                 if (!late && !p->ready && now_ns >= p->hello_deadline_ns)

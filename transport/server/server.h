@@ -260,7 +260,10 @@ void peer_tell_intent(
 /* Strings live as long as @p. */
 struct peer_info peer_info(const struct peer *p);
 
-/* Close and forget a client; the caller has stopped polling peer_fd(). NULL is fine. Returns NULL. */
+/*
+ * Close and forget a client; the caller has stopped polling peer_fd(). One that has not read all it was sent takes its
+ * place among the clients until it has, or has closed its end (unread.c). NULL is fine. Returns NULL.
+ */
 struct peer *peer_free(struct peer *p);
 
 #endif /* VGPUD_SERVER_H */
