@@ -127,9 +127,9 @@ void stage_welcome(struct stage *s)
         memcpy(msg.instance, id->instance, sizeof(msg.instance));
         fds[n++] = ring_fd(s->ring);
         if (msg.granted & VGPU_WANT_WAKE) {
-                MUST(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
-                s->wake_fd = ends[1];
-                fds[n++] = ends[0];
+                MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+                s->wake_fd = ends[0];
+                fds[n++] = ends[1];
         }
         if (msg.granted & (VGPU_WANT_WAKE | VGPU_WANT_LEASE))
                 open_page(s);
@@ -137,7 +137,7 @@ void stage_welcome(struct stage *s)
                 fds[n++] = s->page_fd;
         MUST(message_send(s->sock, &msg, sizeof(msg), NULL, 0, fds, (size_t)n) == 0);
         if (msg.granted & VGPU_WANT_WAKE)
-                close(ends[0]);
+                close(ends[1]);
 }
 
 int stage_connect(struct stage *s, struct vgpu_client *c)
@@ -224,7 +224,7 @@ bool stage_wake(struct stage *s)
         if (ticket == 0 || ticket == s->served)
                 return false;
         s->served = ticket;
-        MUST(write(s->wake_fd, "", 1) == 1);
+        MUST(send(s->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
         return true;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -181,7 +182,7 @@ static void drain_wake(struct vgpu_client *c)
         char bytes[256];
 
         /* one byte per ticket: more than fit are more than were due, and leave it readable */
-        if (c->wake_fd >= 0 && read(c->wake_fd, bytes, sizeof(bytes)) == 0) {
+        if (c->wake_fd >= 0 && recv(c->wake_fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 0) {
                 /* the daemon's end is closed; the socket will say so too, but must not have to race this one */
                 epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, c->wake_fd, NULL);
                 close(c->wake_fd);

@@ -7,7 +7,6 @@
 #include "client.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -174,8 +173,7 @@ static int adopt_wake(struct vgpu_client *c, int fd)
 {
         struct stat st;
 
-        if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) ||
-                fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
                 return -EPROTO;
         return watch(c, fd);
 }

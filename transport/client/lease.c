@@ -26,7 +26,7 @@
 /* The order that matters is that of the fence: this store, then the second load of publish. */
 static void hold_set(struct vgpu_client *c, const struct held *h, uint64_t word)
 {
-        /* without a page there is no daemon either: nobody to tell, and nobody who writes */
+        /* without a page there is nobody to tell: a daemon that lives on writes as it likes, and seq says so */
         if (!c->page.map)
                 return;
         __atomic_store_n(&c->page.map->hold[h - c->held], word, __ATOMIC_RELAXED);
