@@ -497,6 +497,25 @@ static void knock_and_stay(const char *path, uint64_t n, struct hostile_board *b
         }
 }
 
+/* The same, each of them welcomed and dropped, with all of that unread. */
+static void be_dropped_and_stay(const char *path, uint64_t n, struct hostile_board *board)
+{
+        int fd[256];
+
+        for (uint64_t i = 0;; i++) {
+                if (i >= n)
+                        close(fd[i % n]);
+                fd[i % n] = hostile_dial(path);
+                if (fd[i % n] < 0) {
+                        hostile_found(board, "the daemon takes no connections", fd[i % n]);
+                        return;
+                }
+                if (hostile_greet(fd[i % n], EVERYTHING) == 0)
+                        send(fd[i % n], "x", 1, MSG_NOSIGNAL);
+                hostile_round(board);
+        }
+}
+
 static void ten_thousand_connections_without_a_hello_are_got_over(void **state)
 {
         struct hostile_proc *run, *stay;
@@ -512,6 +531,21 @@ static void ten_thousand_connections_without_a_hello_are_got_over(void **state)
         /* a backlog that is full is to be waited for */
         for (int i = 0; i < 20; i++)
                 siege_status(&siege, "frames");
+        siege_end(&siege);
+}
+
+static void who_is_dropped_and_keeps_its_socket_takes_one_place_each(void **state)
+{
+        struct hostile_proc *p;
+
+        (void)state;
+        siege_begin(&siege, NULL);
+        p = siege_attack(&siege, be_dropped_and_stay, 200);
+        siege_goes_on(&siege, 60);
+        siege_until_rounds(&siege, p, 1000);
+        /* what they left unread is in nobody's way when there is more to be sent */
+        siege_mode(&siege, "2048x1152@60");
+        siege_mode(&siege, SIEGE_MODE);
         siege_end(&siege);
 }
 
@@ -638,6 +672,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test_teardown(floods_of_descriptors_stay_outside, abandon),
                 cmocka_unit_test_teardown(
                         ten_thousand_connections_without_a_hello_are_got_over, abandon),
+                cmocka_unit_test_teardown(
+                        who_is_dropped_and_keeps_its_socket_takes_one_place_each, abandon),
                 cmocka_unit_test_teardown(
                         a_client_that_does_not_read_has_one_ring_waiting_and_then_the_newest,
                         abandon),
