@@ -303,7 +303,7 @@ void control_set_target(struct control *c, const struct control_target *target)
         if (none)
                 return;
         c->target = *target;
-        /* What stands there may be of a daemon before this one. If it cannot be read now, sending reads it again. */
+        /* What stands there may be of a daemon before this one. If it cannot be read now, it is tried again. */
         read_block(c);
         control_post(c, CONTROL_EV_BOUND);
         reconsider(c);
@@ -322,6 +322,11 @@ void control_status(struct control *c, const vgpup_status *status)
 {
         c->ctrl_ack = status->ctrl_ack;
         c->full_frame_ack = status->full_frame_ack;
+        /* It could not be read when it was bound, and may say what nobody asks for. */
+        if (c->state == CONTROL_IDLE && !c->is_known) {
+                read_block(c);
+                reconsider(c);
+        }
         if (c->state == CONTROL_WRITTEN && c->ctrl_ack == c->ctrl_gen) {
                 control_post(c, CONTROL_EV_ACKED);
                 reconsider(c);

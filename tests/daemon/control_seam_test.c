@@ -259,6 +259,28 @@ static void what_somebody_left_is_taken_back(void **state)
         assert_int_equal(s->c.counters.writes, 1);
 }
 
+/* Its page may be on the move just when the region is bound. */
+static void what_somebody_left_is_taken_back_once_it_can_be_read(void **state)
+{
+        const vgpu_control_t left = { .ctrl_gen = 8, .desired_state = VGPU_CMD_PAUSE };
+        struct seam *s = *state;
+        uint64_t entry_gpa, entry;
+
+        put_block(s, &left);
+        writer_comes(s);
+        entry_gpa =
+                image_entry(&s->f.w.image, s->f.r.proc.cr3, REGION_GVA + VGPU_CONTROL_OFFSET, 1);
+        memcpy(&entry, image_at(&s->f.w.image, entry_gpa), sizeof(entry));
+        image_put64(&s->f.w.image, entry_gpa, 0);
+        aim(s, 1);
+        producer_says(s, 8, 0);
+        assert_int_equal(s->c.state, CONTROL_IDLE);
+        image_put64(&s->f.w.image, entry_gpa, entry);
+        producer_says(s, 8, 0);
+        assert_int_equal(s->c.state, CONTROL_SENT);
+        assert_int_equal(write_next(s).desired_state, VGPU_CMD_NONE);
+}
+
 static void who_leaves_before_a_writer_comes_has_asked_for_nothing(void **state)
 {
         struct seam *s = *state;
@@ -589,6 +611,7 @@ int main(void)
                 TEST(what_is_asked_for_by_default_is_written_once),
                 TEST(a_block_that_nobody_wrote_is_left_alone),
                 TEST(what_somebody_left_is_taken_back),
+                TEST(what_somebody_left_is_taken_back_once_it_can_be_read),
                 TEST(who_leaves_before_a_writer_comes_has_asked_for_nothing),
                 TEST(requests_for_frames_go_on_from_the_producers_own_count),
                 TEST(a_frame_that_was_not_got_is_asked_of_the_next_producer),
