@@ -215,9 +215,11 @@ static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
         err = handed.page >= 0 ? page_open(&c->page, handed.page) : 0;
         if (err < 0)
                 return err;
-        /* whatever comes of it shows when the socket is read */
         if (handed.page >= 0)
-                message_send(c->sock, &mapped, sizeof(mapped), NULL, 0, NULL, 0);
+                err = message_send(c->sock, &mapped, sizeof(mapped), NULL, 0, NULL, 0);
+        /* unsaid, we would never be woken; a socket that is shut says why when it is read */
+        if (err < 0 && err != -EPIPE)
+                return err;
         if (handed.ring >= 0)
                 events = adopt_ring(c, handed.ring);
         if (events < 0)

@@ -179,8 +179,8 @@ int vgpu_client_wait(struct vgpu_client *c, int timeout_ms);
  * frame a bounded number of times.
  *
  * Return: 1 (copied), 0 (nothing newer, or every try was overtaken; @buf may hold bytes that must not be shown),
- * -ENOSPC (@cap is too small; ret_frame->bytes says what is needed, @buf untouched), -ENODATA (no ring was ever
- * mapped), -EPROTO (the ring's descriptor makes no sense).
+ * -ENOSPC (@cap is too small; ret_frame->bytes says what is needed; @buf as for 0), -ENODATA (no ring was ever mapped),
+ * -EPROTO (the ring's descriptor makes no sense).
  */
 int vgpu_client_copy_latest(
         struct vgpu_client *c, void *buf, size_t cap, struct vgpu_client_frame *ret_frame);

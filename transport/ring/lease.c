@@ -75,7 +75,6 @@ void lease_publish(struct lease_book *b, uint32_t slot, uint64_t word)
 
 void lease_look_begin(struct lease_book *b, uint64_t now_ns)
 {
-        b->now_ns = now_ns;
         b->expired = 0;
         b->held = 0;
         for (uint32_t i = 0; i < b->n_slots; i++) {

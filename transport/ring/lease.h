@@ -21,7 +21,6 @@
 struct lease_book {
         uint64_t
                 lease_ns; /* how long a hold is honoured after its frame stopped being the newest */
-        uint64_t now_ns;  /* of the look that is going on */
         uint64_t word[VGPU_RING_MAX_SLOTS];     /* frame in the slot, as published; 0: none */
         uint64_t since_ns[VGPU_RING_MAX_SLOTS]; /* first look after it stopped being the newest */
         uint64_t n_lost; /* holds that were ended while they stood, over all clients */
