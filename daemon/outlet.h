@@ -34,6 +34,12 @@ struct outlet {
         uint32_t n_ticks;
         bool heard; /* a client spoke or left since the last tick: an old ring may be free */
 
+        /* clients take turns; outlet_peers.c */
+        uint64_t turn_ms; /* the loop's time when this one began */
+        uint64_t turn_ns; /* what clients took of it */
+        uint64_t round;   /* in which everybody who has something to say is served once */
+        bool put_off;     /* somebody was not, for want of time */
+
         struct vgpu_ring_liveness liveness; /* last told */
 
         uint64_t n_drops; /* administrators', as far as they led to another ring */

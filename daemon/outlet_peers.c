@@ -11,11 +11,18 @@
 
 #define NAME_MAX_ESCAPED JOURNAL_ESCAPED(32)
 
+/*
+ * Clients have so much of the loop at a time, all together; then the guest's next frame is looked for. As many as may connect,
+ * each asking no more often than it may, would have it all otherwise.
+ */
+#define TURN_NS UINT64_C(1000000)
+
 /* A client's place on the loop: lives from accept until its handle's close callback. */
 struct peer_watch {
         uv_poll_t poll;
         struct outlet *outlet;
         struct peer *peer;
+        uint64_t round; /* when it was served last */
 };
 
 static void watch_closed(uv_handle_t *handle)
@@ -77,14 +84,36 @@ static void log_hello(const struct peer_info *info)
                 (int)info->pid, (unsigned)info->uid);
 }
 
-static void on_peer(uv_poll_t *poll, int status, int events)
+/*
+ * Nobody twice before everybody once, or those who never stop would keep newcomers from their HELLO. Who is not served now
+ * is asked again at once: its socket stays readable.
+ */
+static bool may_be_served(struct outlet *o, struct peer_watch *watch)
 {
-        struct peer_watch *watch = poll->data;
+        uint64_t now_ms = uv_now(o->loop);
+
+        if (now_ms != o->turn_ms) {
+                o->turn_ms = now_ms;
+                o->turn_ns = 0;
+                o->round += !o->put_off;
+                o->put_off = false;
+        }
+        if (watch->round == o->round)
+                return false;
+        if (o->turn_ns >= TURN_NS) {
+                o->put_off = true;
+                return false;
+        }
+        watch->round = o->round;
+        return true;
+}
+
+static void serve(struct peer_watch *watch, int status)
+{
         struct outlet *o = watch->outlet;
         bool was_ready = peer_info(watch->peer).ready;
         int r;
 
-        (void)events;
         r = status < 0 ? -ECONNRESET : peer_dispatch(watch->peer, uv_hrtime());
         o->heard = true;
         if (r < 0) {
@@ -96,6 +125,20 @@ static void on_peer(uv_poll_t *poll, int status, int events)
                         log_hello(&info);
         }
         reap(o);
+}
+
+static void on_peer(uv_poll_t *poll, int status, int events)
+{
+        struct peer_watch *watch = poll->data;
+        struct outlet *o = watch->outlet;
+        uint64_t began_ns = uv_hrtime();
+
+        (void)events;
+        /* after an error libuv has stopped to watch: there is no next time */
+        if (status >= 0 && !may_be_served(o, watch))
+                return;
+        serve(watch, status);
+        o->turn_ns += uv_hrtime() - began_ns;
 }
 
 static void watch_peer(struct outlet *o, struct peer *peer)
@@ -112,6 +155,7 @@ static void watch_peer(struct outlet *o, struct peer *peer)
         watch->poll.data = watch;
         watch->outlet = o;
         watch->peer = peer;
+        watch->round = o->round - 1;
         peer_set_data(peer, watch);
         uv_poll_start(&watch->poll, UV_READABLE, on_peer);
 }

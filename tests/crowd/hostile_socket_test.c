@@ -632,6 +632,56 @@ static void ask_and_never_read(const char *path, uint64_t pause_ns, struct hosti
         }
 }
 
+static void drain(int fd)
+{
+        static _Alignas(uint64_t) uint8_t buf[VGPU_MSG_MAX];
+
+        while (message_recv(fd, buf, sizeof(buf), NULL, NULL) > 0)
+                continue;
+}
+
+/* As often as the daemon lets anybody ask, and by many: each reads its answers. Who is dropped comes again. */
+static void ask_together(const char *path, uint64_t n, struct hostile_board *board)
+{
+        const struct timespec pace = { .tv_nsec = 8000000 };
+        const struct vgpu_msg_query query = {
+                .header = message_header(VGPU_MSG_QUERY, sizeof(query)),
+                .what = VGPU_QUERY_CLIENTS,
+        };
+        int fd[64];
+
+        for (uint64_t i = 0; i < n; i++)
+                fd[i] = -1;
+        for (;;) {
+                for (uint64_t i = 0; i < n; i++) {
+                        drain(fd[i]);
+                        if (hostile_say(fd[i], &query) == 0)
+                                continue;
+                        close(fd[i]);
+                        fd[i] = hostile_dial(path);
+                        if (fd[i] < 0)
+                                hostile_found(board, "the daemon takes no connections", fd[i]);
+                        hostile_greet(fd[i], 0);
+                }
+                nanosleep(&pace, NULL);
+                hostile_round(board);
+        }
+}
+
+static void questions_of_many_at_once_delay_no_frame(void **state)
+{
+        struct hostile_proc *p[2];
+
+        (void)state;
+        siege_begin(&siege, NULL);
+        for (int i = 0; i < 2; i++)
+                p[i] = siege_attack(&siege, ask_together, 28);
+        siege_goes_on(&siege, 60);
+        for (int i = 0; i < 2; i++)
+                siege_until_rounds(&siege, p[i], 5);
+        siege_end(&siege);
+}
+
 static void who_floods_with_questions_is_dropped(void **state)
 {
         struct hostile_proc *p;
@@ -677,6 +727,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test_teardown(
                         a_client_that_does_not_read_has_one_ring_waiting_and_then_the_newest,
                         abandon),
+                cmocka_unit_test_teardown(questions_of_many_at_once_delay_no_frame, abandon),
                 cmocka_unit_test_teardown(who_floods_with_questions_is_dropped, abandon),
                 cmocka_unit_test_teardown(who_asks_and_does_not_read_is_dropped, abandon),
         };
