@@ -5,7 +5,7 @@ vgpud=$1 vgpuctl=$2
 command -v systemd-socket-activate >/dev/null || { echo "skipped: no systemd-socket-activate on this host"; exit 77; }
 
 dir=$(mktemp -d)
-pid=
+pid=''
 trap '[[ -z $pid ]] || kill "$pid" 2>/dev/null || :; rm -rf "$dir"' EXIT
 printf '[guest]\nram = %s/none.ram\n[ring]\nsocket = %s/other.sock\n' "$dir" "$dir" >"$dir/demo.conf"
 
@@ -24,7 +24,7 @@ grep -q '"state"' "$dir/status"
 
 kill "$pid"
 wait "$pid" || { cat "$dir/said"; exit 1; }
-pid=
+pid=''
 cat "$dir/said"
 grep -q "serves 'demo' on $dir/passed.sock" "$dir/said"
 grep -q "warning: Clients connect to $dir/passed.sock.*not to \[ring\] socket = $dir/other.sock" "$dir/said"
