@@ -27,6 +27,13 @@ static int write_config(const struct daemon_proc *d, const char *ram, const char
         return fclose(f) == 0 ? 0 : -errno;
 }
 
+static const char *program(void)
+{
+        const char *from_environment = getenv("VGPU_DAEMON");
+
+        return from_environment ? from_environment : VGPU_BIN_DIR "/vgpud";
+}
+
 int daemon_proc_restart(struct daemon_proc *d)
 {
         pid_t parent = getpid();
@@ -43,7 +50,7 @@ int daemon_proc_restart(struct daemon_proc *d)
         log = open(d->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
                 _exit(127);
-        execl(VGPU_BIN_DIR "/vgpud", "vgpud", "--config", d->config, (char *)NULL);
+        execl(program(), "vgpud", "--config", d->config, (char *)NULL);
         _exit(127);
 }
 

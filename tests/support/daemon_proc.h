@@ -27,7 +27,8 @@ struct daemon_proc {
  * @ram_size: [guest] ram_size in bytes, 0: leave it out
  * @more:     further configuration text, sections included; NULL: none
  *
- * Does not wait: clients of the library wait for a daemon themselves. Return: 0 or -errno.
+ * The program is the one of this build, or what VGPU_DAEMON in the environment names. Does not wait: clients of the library
+ * wait for a daemon themselves. Return: 0 or -errno.
  */
 int daemon_proc_start(struct daemon_proc *ret, const char *ram, const char *machine,
         uint64_t ram_size, const char *more);
