@@ -282,6 +282,14 @@ static void the_kernel_lets_no_descriptor_in(void **state)
         assert_int_equal(hear(fd, &p), VGPU_MSG_WELCOME);
         assert_int_equal(p.fd, 3);
         close(fd);
+
+        /* who connected before the socket was ours, to one that another program had opened */
+        let_descriptors_in(server_fd(r.server));
+        fd = dial(&r);
+        relay_turn(&r);
+        descriptor_attached(&p);
+        assert_int_equal(transmit(fd, &p), -EPERM);
+        close(fd);
         relay_remove(&r);
 }
 

@@ -170,14 +170,9 @@ static int adopt(struct listener *l, int fd, struct server_failure *why)
         return 0;
 }
 
-/*
- * What is attached to a message is closed in the receiver's own time, be it taken or thrown away, and closing can take
- * long: a TCP socket that lingers over what its other end does not read lingers as long as its sender chose. So nothing may
- * be attached, which those who connect inherit. A kernel before 6.16 does not know of it; nothing is done for it here.
- */
-static void refuse_descriptors(const struct listener *l)
+void listener_refuse_descriptors(int fd)
 {
-        setsockopt(l->fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int));
+        setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int));
 }
 
 int listener_init(
@@ -191,7 +186,7 @@ int listener_init(
         if (err < 0)
                 listener_deinit(l);
         else
-                refuse_descriptors(l);
+                listener_refuse_descriptors(l->fd);
         return err;
 }
 

@@ -29,4 +29,12 @@ int listener_init(
 
 void listener_deinit(struct listener *l);
 
+/*
+ * What is attached to a message is closed in the receiver's own time, be it taken or thrown away, and closing can take
+ * long: a TCP socket that lingers over what its other end does not read lingers as long as its sender chose. So nothing may
+ * be attached. Connections inherit that from the socket they were made to; those that came before it was ours have to
+ * be told. A kernel before 6.16 does not know of it; nothing is done for it here.
+ */
+void listener_refuse_descriptors(int fd);
+
 #endif /* VGPUD_LISTEN_H */

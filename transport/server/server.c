@@ -266,6 +266,7 @@ static int admit(struct server *s, int fd, uint64_t now_ns, struct peer **ret_pe
         if (n_clients_of(s, cred.uid) >= s->config.max_clients_user)
                 return refuse_user_full(s, fd, cred.uid);
 
+        listener_refuse_descriptors(fd);
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SEND_BUFFER }, sizeof(int));
         p = peer_new(s, fd, &cred, now_ns);
         if (!p)
