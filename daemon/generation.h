@@ -15,7 +15,7 @@
 /* A smaller mode that is visited shortly (a game that starts, a secure desktop, a boot) must not cost two rings. */
 #define GENERATION_SHRINK_AFTER_NS UINT64_C(30000000000)
 
-/* Each costs a descriptor and a look now and then. Well-behaved clients let go at once, so more of them are nobody's need. */
+/* Well-behaved clients let go at once, so more of them are nobody's need. */
 #define GENERATION_MAX_OLD 8u
 
 enum generation_move {

@@ -55,29 +55,34 @@ static int make(struct rings *r, uint64_t slot_bytes, uint64_t now_ns, struct ri
 int rings_init(
         struct rings *r, const struct vgpu_config *config, uint32_t tick_period_ms, uint64_t now_ns)
 {
+        int ret;
+
         *r = (struct rings){
                 .tick_period_ms = tick_period_ms,
                 .lease_ns = config->ring.lease_ms * UINT64_C(1000000),
                 .config = policy_of(config),
+                .watch = -1,
         };
         if (getrandom(r->instance, sizeof(r->instance), 0) != sizeof(r->instance))
                 return -EIO;
-        return make(r, r->config.least_bytes, now_ns, &r->current);
+        ret = make(r, r->config.least_bytes, now_ns, &r->current);
+        if (ret == 0)
+                r->watch = ring_watch_new();
+        return ret;
 }
 
-static void close_old(struct rings *r, uint32_t i)
+static void forget(struct rings *r, uint32_t i)
 {
-        if (r->old[i].fd >= 0)
-                close(r->old[i].fd);
         r->old_bytes -= r->old[i].bytes;
         r->old[i] = r->old[--r->n_old];
 }
 
 void rings_deinit(struct rings *r)
 {
-        while (r->n_old > 0)
-                close_old(r, 0);
+        if (r->current && r->watch >= 0)
+                close(r->watch);
         r->current = ring_free(r->current);
+        r->n_old = 0;
 }
 
 static struct generation_facts facts_of(const struct rings *r, uint64_t now_ns)
@@ -181,7 +186,9 @@ void rings_retire(struct rings *r, struct ring *old)
 
         assert(r->n_old < GENERATION_MAX_OLD); /* generation_fits() */
         r->lost += ring_n_lost(old);
-        r->old[r->n_old].fd = ring_retire(old);
+        if (r->watch < 0)
+                r->watch = ring_watch_new();
+        r->old[r->n_old].number = ring_retire(old, r->watch);
         r->old[r->n_old].bytes = bytes;
         r->old_bytes += bytes;
         r->n_old++;
@@ -191,10 +198,12 @@ void rings_retire(struct rings *r, struct ring *old)
 uint32_t rings_forget(struct rings *r)
 {
         uint32_t before = r->n_old;
+        int gone;
 
-        for (uint32_t i = r->n_old; i-- > 0;)
-                if (!ring_in_use(r->old[i].fd))
-                        close_old(r, i);
+        while ((gone = ring_watch_next(r->watch)) > 0)
+                for (uint32_t i = r->n_old; i-- > 0;)
+                        if (r->old[i].number == gone)
+                                forget(r, i);
         return before - r->n_old;
 }
 

@@ -1,8 +1,8 @@
 /*
  * rings.h - the ring in use, and the ones it replaced for as long as anybody has them
  *
- * Makes rings as generation.h decides. Of a replaced ring only a descriptor is kept, which tells when the last client has let
- * go of it: what clients say about that themselves is not relied on. Knows no clients: who is told what is the outlet's.
+ * Makes rings as generation.h decides. Of a replaced ring only a number is kept, by which the kernel tells when the last client
+ * has let go of it: what clients say about that themselves is not relied on. Knows no clients: who is told what is the outlet's.
  */
 #ifndef VGPUD_RINGS_H
 #define VGPUD_RINGS_H
@@ -25,8 +25,10 @@ struct rings {
         uint64_t need; /* bytes of a frame of the mode in use, 0: no frame yet */
         uint64_t lost; /* holds that were ended in rings of the past */
 
+        /* of ring_watch_new(), before there is a need, for there are few; negative: tried again with each replaced ring */
+        int watch;
         struct {
-                int fd; /* of ring_retire(), also one of its errors: such a ring counts for good */
+                int number; /* of ring_retire(), also one of its errors: such a ring counts for good */
                 uint64_t bytes;
         } old[GENERATION_MAX_OLD];
         uint32_t n_old;
@@ -74,7 +76,7 @@ int rings_replace(
 /* Keep account of a ring until nobody has it. Consumes @old. */
 void rings_retire(struct rings *r, struct ring *old);
 
-/* Forget old rings that nobody has any more. One system call for each that is left. Return: how many went. */
+/* Forget old rings that nobody has any more. A system call, and two for each that went. Return: how many did. */
 uint32_t rings_forget(struct rings *r);
 
 /* Holds that were ended by lease time or limit, in all rings. */

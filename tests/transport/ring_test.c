@@ -646,15 +646,19 @@ static void another_user_cannot_either(void **state)
 
 static void a_retired_ring_that_nobody_has_is_free(void **state)
 {
-        int fd = ring_retire(make());
+        int watch = ring_watch_new(), number;
 
         (void)state;
-        assert_true(fd >= 0);
-        assert_false(ring_in_use(fd));
-        assert_false(ring_in_use(fd));
-        assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-        close(fd);
-        assert_true(ring_in_use(-EMFILE));
+        assert_true(watch >= 0);
+        assert_int_equal(fcntl(watch, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+        assert_int_equal(ring_watch_next(watch), 0);
+        number = ring_retire(make(), watch);
+        assert_true(number > 0);
+        assert_int_equal(ring_watch_next(watch), number);
+        assert_int_equal(ring_watch_next(watch), 0); /* told once */
+        close(watch);
+        assert_int_equal(ring_retire(make(), -EMFILE), -EMFILE);
+        assert_int_equal(ring_watch_next(-EMFILE), 0);
 }
 
 /* Each takes something of a ring from its descriptor and returns what gives it back. */
@@ -741,22 +745,48 @@ static void a_retired_ring_is_in_use_as_long_as_anything_refers_to_it(void **sta
         for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
                 struct hold h = { .fd = -1, .pair = { -1, -1 } };
                 struct ring *r = make();
-                int fd;
+                int watch = ring_watch_new(), number;
 
                 kinds[i](&h, ring_fd(r));
-                fd = ring_retire(r);
-                assert_true(fd >= 0);
-                assert_true(ring_in_use(fd));
+                number = ring_retire(r, watch);
+                assert_true(number > 0);
+                assert_int_equal(ring_watch_next(watch), 0);
                 let_go(&h);
-                assert_false(ring_in_use(fd));
-                close(fd);
+                assert_int_equal(ring_watch_next(watch), number);
+                close(watch);
         }
+}
+
+/* A user has few watches, and a daemon may have several old rings. */
+static void one_watch_tells_of_many_rings_as_they_go(void **state)
+{
+        int watch = ring_watch_new(), number[8], before;
+        struct hold h[8];
+
+        (void)state;
+        for (int i = 0; i < 8; i++) {
+                struct ring *r = make();
+
+                h[i] = (struct hold){ .fd = -1, .pair = { -1, -1 } };
+                hold_map(&h[i], ring_fd(r));
+                before = count_fds();
+                number[i] = ring_retire(r, watch);
+                assert_true(count_fds() < before);
+                for (int k = 0; k < i; k++)
+                        assert_int_not_equal(number[i], number[k]);
+        }
+        for (int i = 7; i >= 0; i--) {
+                assert_int_equal(ring_watch_next(watch), 0);
+                let_go(&h[i]);
+                assert_int_equal(ring_watch_next(watch), number[i]);
+        }
+        close(watch);
 }
 
 static void another_process_keeps_it_in_use_and_its_end_frees_it(void **state)
 {
         struct ring *r = make();
-        int input[2], fd;
+        int input[2], watch = ring_watch_new(), number;
         pid_t pid;
 
         (void)state;
@@ -769,13 +799,13 @@ static void another_process_keeps_it_in_use_and_its_end_frees_it(void **state)
                 close(input[1]);
                 _exit(read(input[0], &byte, 1) == 0 ? 0 : 1);
         }
-        fd = ring_retire(r);
-        assert_true(ring_in_use(fd));
+        number = ring_retire(r, watch);
+        assert_int_equal(ring_watch_next(watch), 0);
         close(input[1]);
         close(input[0]);
         assert_int_equal(process_wait(pid), 0);
-        assert_false(ring_in_use(fd));
-        close(fd);
+        assert_int_equal(ring_watch_next(watch), number);
+        close(watch);
 }
 
 static void an_owner_without_privileges_can_tell(void **state)
@@ -787,17 +817,19 @@ static void an_owner_without_privileges_can_tell(void **state)
         if (pid == 0) {
                 struct hold h = { .fd = -1, .pair = { -1, -1 } };
                 struct ring *r;
-                int fd, got;
+                int watch = ring_watch_new(), number, early;
 
                 if (geteuid() == 0 && !become_nobody())
                         _exit(2);
                 if (ring_new(&config, &r) < 0)
                         _exit(3);
                 hold_map(&h, ring_fd(r));
-                fd = ring_retire(r);
-                got = ring_in_use(fd) ? 0 : 4;
+                number = ring_retire(r, watch);
+                early = ring_watch_next(watch);
                 let_go(&h);
-                _exit(got ? got : ring_in_use(fd) ? 5 : 0);
+                if (early || number <= 0)
+                        _exit(4);
+                _exit(ring_watch_next(watch) == number ? 0 : 5);
         }
         assert_int_equal(process_wait(pid), 0);
 }
@@ -875,7 +907,7 @@ static void nothing_is_left_behind(void **state)
         (void)state;
         for (int i = 0; i < 50; i++) {
                 ring_free(make());
-                close(ring_retire(make()));
+                ring_retire(make(), -EMFILE);
         }
         ring_free(NULL);
         assert_int_equal(count_fds(), before);
@@ -906,6 +938,7 @@ int main(void)
                 cmocka_unit_test(another_user_cannot_either),
                 cmocka_unit_test(a_retired_ring_that_nobody_has_is_free),
                 cmocka_unit_test(a_retired_ring_is_in_use_as_long_as_anything_refers_to_it),
+                cmocka_unit_test(one_watch_tells_of_many_rings_as_they_go),
                 cmocka_unit_test(another_process_keeps_it_in_use_and_its_end_frees_it),
                 cmocka_unit_test(an_owner_without_privileges_can_tell),
                 cmocka_unit_test(a_waiter_in_another_process_is_woken),

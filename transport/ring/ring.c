@@ -145,12 +145,12 @@ struct ring *ring_free(struct ring *r)
         return NULL;
 }
 
-int ring_retire(struct ring *r)
+int ring_retire(struct ring *r, int watch)
 {
-        int watch = ring_file_retire(&r->file);
+        int number = ring_file_retire(&r->file, watch);
 
         ring_free(r);
-        return watch;
+        return number;
 }
 
 int ring_fd(const struct ring *r)

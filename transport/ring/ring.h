@@ -97,26 +97,32 @@ uint32_t ring_n_held(const struct ring *r);
 uint64_t ring_n_lost(const struct ring *r);
 
 /**
- * ring_retire() - give up the map of a ring that was superseded, and keep only what tells whether anybody has it
+ * ring_watch_new() - what tells which retired rings nobody has any more
+ *
+ * One is enough for all rings of a process, and a user has few of them (fs.inotify.max_user_instances).
+ *
+ * Return: a descriptor, the caller's to close; it can be polled, too, and is readable when ring_watch_next() may have
+ * something. Or a negative errno.
+ */
+int ring_watch_new(void);
+
+/**
+ * ring_retire() - give up the map of a ring that was superseded, and learn when nobody has it any more
+ * @watch: of ring_watch_new(), or one of its errors
  *
  * Consumes @r. Of the memory nothing is kept: the kernel frees it when the last client lets go, not when we look.
  *
- * Return: a descriptor for ring_in_use(), the caller's to close; it can be polled, too, and becomes readable when
- * nobody has the ring any more. Or a negative errno, with the ring given up all the same: then nothing can tell.
- */
-int ring_retire(struct ring *r);
-
-/**
- * ring_in_use() - does any process still hold or map a retired ring?
- * @retired_fd: from ring_retire(), a negative errno included
- *
- * The kernel's own count of references: maps, descriptors of every kind, those on their way through a socket. No
+ * The kernel's own count of references decides: maps, descriptors of every kind, those on their way through a socket. No
  * client can lie about it. (Pages that somebody pinned otherwise, in a pipe or for a device, are not seen; those the
- * kernel limits per user.) Cost: one system call.
+ * kernel limits per user.)
  *
- * Return: true also when the kernel cannot tell.
+ * Return: what ring_watch_next() will call it, above 0. Or a negative errno, with the ring given up all the same: then
+ * nothing can tell.
  */
-bool ring_in_use(int retired_fd);
+int ring_retire(struct ring *r, int watch);
+
+/* Return: a ring that nobody has any more, each is told once; 0: none now. One system call, or two. */
+int ring_watch_next(int watch);
 
 /* Unmaps and closes; readers keep what they hold. Marks nothing: see ring_close(). NULL is fine. Returns NULL. */
 struct ring *ring_free(struct ring *r);

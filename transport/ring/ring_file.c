@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
@@ -80,35 +79,34 @@ void ring_file_deinit(struct ring_file *f)
         *f = (struct ring_file)RING_FILE_EMPTY;
 }
 
-static int watch_end_of(int fd)
+int ring_watch_new(void)
 {
-        char path[FD_PATH_LEN];
         int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-        if (watch < 0)
-                return -errno;
-        fd_path(path, fd);
-        if (inotify_add_watch(watch, path, IN_DELETE_SELF) < 0) {
-                int err = -errno;
+        return watch < 0 ? -errno : watch;
+}
 
-                close(watch);
-                return err;
+int ring_file_retire(struct ring_file *f, int watch)
+{
+        char path[FD_PATH_LEN];
+        int number = watch;
+
+        if (watch >= 0) {
+                fd_path(path, f->memfd);
+                number = inotify_add_watch(watch, path, IN_DELETE_SELF);
+                if (number < 0)
+                        number = -errno;
         }
-        return watch;
-}
-
-int ring_file_retire(struct ring_file *f)
-{
-        int watch = watch_end_of(f->memfd);
-
         ring_file_deinit(f);
-        return watch;
+        return number;
 }
 
-bool ring_in_use(int retired_fd)
+int ring_watch_next(int watch)
 {
-        struct pollfd pfd = { .fd = retired_fd, .events = POLLIN };
+        struct inotify_event event; /* a file that is watched itself has no name in its events */
 
-        /* the one event stays unread: asked again, the answer is the same */
-        return retired_fd < 0 || poll(&pfd, 1, 0) != 1 || !(pfd.revents & POLLIN);
+        while (read(watch, &event, sizeof(event)) == sizeof(event))
+                if (event.mask & IN_DELETE_SELF)
+                        return event.wd;
+        return 0;
 }

@@ -29,7 +29,7 @@ int ring_file_init(struct ring_file *f, uint64_t len);
 /* Unmap and close. Takes an empty one and one that was made by half. */
 void ring_file_deinit(struct ring_file *f);
 
-/* As ring_file_deinit(), but return what ring_in_use() takes, or a negative errno if nothing can tell. */
-int ring_file_retire(struct ring_file *f);
+/* As ring_file_deinit(), but return what ring_watch_next() will call it, or a negative errno if nothing can tell. */
+int ring_file_retire(struct ring_file *f, int watch);
 
 #endif /* VGPUD_RING_FILE_H */
