@@ -27,15 +27,30 @@ static const char *name_of(const struct control *c, char buf[JOURNAL_ESCAPED(32)
                 c->link.name, strlen(c->link.name), buf, JOURNAL_ESCAPED(sizeof(c->link.name) - 1));
 }
 
+/* Somebody who mistook the socket for another was no writer, and none is missed. */
+static void log_gone(const struct control *c, const char *why)
+{
+        const struct ucred *cred = &c->link.cred;
+        char name[JOURNAL_ESCAPED(32)];
+
+        if (c->link.ready)
+                journal_event(EVENT_WRITER_GONE, LOG_NOTICE,
+                        JOURNAL_FIELDS(JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)cred->pid)),
+                        "Writer '%s' (pid %d) is gone: %s", name_of(c, name), (int)cred->pid, why);
+        else
+                journal_event(EVENT_CLIENT_REFUSED, LOG_NOTICE,
+                        JOURNAL_FIELDS(JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)cred->pid)),
+                        "Who connected to the writer's socket (pid %d, uid %u) did not become the "
+                        "writer: %s",
+                        (int)cred->pid, (unsigned)cred->uid, why);
+}
+
 /* The handle lets go of the descriptor before it is closed. */
 static void drop_writer(struct control *c, const char *why)
 {
         bool was_ready = c->link.ready;
-        char name[JOURNAL_ESCAPED(32)];
 
-        journal_event(EVENT_WRITER_GONE, LOG_NOTICE,
-                JOURNAL_FIELDS(JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)c->link.cred.pid)),
-                "Writer '%s' (pid %d) is gone: %s", name_of(c, name), (int)c->link.cred.pid, why);
+        log_gone(c, why);
         uv_close((uv_handle_t *)&c->watch->poll, watch_closed);
         c->watch = NULL;
         uv_timer_stop(&c->visit);
