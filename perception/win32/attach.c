@@ -2,8 +2,8 @@
  * attach.c - from nothing to a kernel: which page is the System page-table root?
  *
  * Start blocks in the low megabyte first, then pages that refer to themselves. A block may be left over from an earlier
- * boot, and such a page may be anything, so each is tried all the way; of several failures the one that got furthest is
- * reported.
+ * boot, and such a page may be anything, so each is tried all the way; of several kernels the one whose clock is latest is
+ * taken, and of several failures the one that got furthest is reported.
  */
 #include <errno.h>
 
@@ -11,6 +11,7 @@
 #include "detail.h"
 #include "kernel.h"
 #include "root_scan.h"
+#include "shared.h"
 #include "../memmodel/walk.h"
 
 #define STUB_TRIES 16 /* one is usual; a guest can make 159 */
@@ -85,9 +86,41 @@ static void tell_stale(struct win32_failure *why, const struct low_stub *stub)
         detail_str(why, win32_reason_text(inner.reason));
 }
 
-/* Return: 0, -ENOENT (no block led to a kernel), -ECANCELED, or a source's error. */
-static int open_by_stub(struct vmie_win32 *v, struct attempts *a)
+/* The best kernel so far. */
+struct choice {
+        bool made;
+        struct vmie_win32 kernel;
+        int levels;
+        uint64_t time; /* its wall clock */
+};
+
+/*
+ * An earlier boot may leave its block behind, and a kernel that is whole as well: nothing in that says it is dead. Its
+ * wall clock stopped when it died, though, so the kernel that lives is the one whose clock is latest.
+ */
+static int consider(struct vmie_win32 *v, const struct low_stub *stub, struct choice *best)
 {
+        uint64_t time = 0;
+        int r;
+
+        r = shared_read_system_time(v->m, v->info.kcr3, &time);
+        if (r < 0 || (best->made && time <= best->time))
+                return r < 0 ? r : 0;
+        v->info.kcr3_from_stub = true;
+        v->info.stub_gpa = stub->gpa;
+        *best = (struct choice){
+                .made = true,
+                .kernel = *v,
+                .levels = v->m->levels,
+                .time = time,
+        };
+        return 0;
+}
+
+/* Each block to its end. Return: 0, -ENOENT (no more), -ECANCELED, or a source's error. */
+static int try_stubs(struct vmie_win32 *v, struct choice *best, struct attempts *a)
+{
+        const int levels = v->m->levels;
         struct low_stub stub = { 0 };
         struct win32_failure why;
         int r;
@@ -96,11 +129,15 @@ static int open_by_stub(struct vmie_win32 *v, struct attempts *a)
                 r = low_stub_next(v->m, stub.gpa + GVA_PAGE_BYTES, &stub);
                 if (r <= 0)
                         return r < 0 ? r : -ENOENT;
+                if (best->made && best->kernel.info.kcr3 == stub.kcr3)
+                        continue; /* another processor's */
+                v->m->levels = levels;
                 r = win32_open_root(v, stub.kcr3, stub.entry, &why);
                 if (r == 0) {
-                        v->info.kcr3_from_stub = true;
-                        v->info.stub_gpa = stub.gpa;
-                        return 0;
+                        r = consider(v, &stub, best);
+                        if (r < 0)
+                                return r;
+                        continue;
                 }
                 tell_stale(&why, &stub);
                 note_failure(a, &why);
@@ -108,6 +145,19 @@ static int open_by_stub(struct vmie_win32 *v, struct attempts *a)
                         return r;
         }
         return -ENOENT;
+}
+
+/* Return: 0, -ENOENT (no block led to a kernel), -ECANCELED, or a source's error. */
+static int open_by_stub(struct vmie_win32 *v, struct attempts *a)
+{
+        struct choice best = { 0 };
+        int r = try_stubs(v, &best, a);
+
+        if (!best.made || r != -ENOENT)
+                return r;
+        *v = best.kernel;
+        v->m->levels = best.levels;
+        return 0;
 }
 
 static void tell_rejected(struct win32_failure *why, uint64_t root)

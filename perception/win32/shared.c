@@ -94,13 +94,23 @@ int shared_read_boot_id(vmie_mem *m, uint64_t kcr3, uint32_t *ret_boot_id)
         return read_word(m, page, SHARED_BOOT_ID, ret_boot_id);
 }
 
-int shared_read_interrupt_time(vmie_mem *m, uint64_t kcr3, uint64_t *ret_time)
+static int read_time_of(vmie_mem *m, uint64_t kcr3, uint64_t offset, uint64_t *ret_time)
 {
         uint64_t page;
         int r;
 
         r = find_page(m, kcr3, &page);
-        return r < 0 ? r : read_time(m, page, SHARED_INTERRUPT_TIME, ret_time);
+        return r < 0 ? r : read_time(m, page, offset, ret_time);
+}
+
+int shared_read_interrupt_time(vmie_mem *m, uint64_t kcr3, uint64_t *ret_time)
+{
+        return read_time_of(m, kcr3, SHARED_INTERRUPT_TIME, ret_time);
+}
+
+int shared_read_system_time(vmie_mem *m, uint64_t kcr3, uint64_t *ret_time)
+{
+        return read_time_of(m, kcr3, SHARED_SYSTEM_TIME, ret_time);
 }
 
 int win32_read_clock(vmie_mem *m, struct win32_clock *ret_clock)

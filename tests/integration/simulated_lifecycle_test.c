@@ -3,6 +3,12 @@
  *
  * Words on the command line go to the guest: what must work with a plain one must work with one that makes it hard.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
 #include "lifecycle.h"
 #include "rig.h"
 
@@ -32,9 +38,27 @@ static int tear_down(void **state)
         return 0;
 }
 
+/* A reset need not wipe RAM: the old kernel and its start block may lie there whole, with a clock that stands. */
+static void a_kernel_that_boots_elsewhere_is_found_beside_the_dead_ones(void **state)
+{
+        (void)state;
+        rig_until_frame(&rig);
+        for (unsigned i = 0; i < 3; i++) {
+                uint64_t epoch = rig.now.stream.epoch;
+
+                rig_tell(&rig, "reboot elsewhere");
+                rig_until(&rig, rig_epoch_is, epoch + 1, "a frame of the next epoch");
+        }
+}
+
 int main(int argc, char **argv)
 {
+        const struct CMUnitTest elsewhere[] = {
+                cmocka_unit_test(a_kernel_that_boots_elsewhere_is_found_beside_the_dead_ones),
+        };
+
         if (argc > 1)
                 words = (const char *const *)argv + 1;
-        return lifecycle_run(set_up, tear_down);
+        return lifecycle_run(set_up, tear_down) +
+               cmocka_run_group_tests(elsewhere, set_up, tear_down);
 }
