@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "goodbye.h"
 #include "message.h"
-#include "peer.h" /* send_goodbye(): said to a writer as it is to a client */
 
 #define BUDGET            64u
 #define BUDGET_PER_SECOND 32u

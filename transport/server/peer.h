@@ -8,6 +8,7 @@
 
 #include "access.h"
 #include "unread.h"
+#include "goodbye.h"
 #include "listen.h"
 #include "pages.h"
 #include "server.h"
@@ -86,8 +87,5 @@ void tell_settled(struct server *s, uint32_t index);
 /* intent.c: INTENT */
 int peer_take_intent(struct peer *p, const void *packet);
 void peer_offer_intent_state(struct peer *p);
-
-/* The last words on a socket that may have unread data: without taking that, closing would lose them. */
-void send_goodbye(int fd, enum vgpu_goodbye reason, const char *text);
 
 #endif /* VGPUD_PEER_H */
