@@ -1,77 +1,26 @@
 /*
- * config.c - a configuration file becomes a checked value, or a list of what is wrong with it
+ * config.c - a configuration file and its drop-ins become a checked value, or a list of what is wrong with them
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <ini.h>
 
+#include "files.h"
 #include "keys.h"
-#include "problems.h"
 #include "reader.h"
+#include "report.h"
 
-#define FILE_MAX    65536u
 #define SOCKET_PATH "/run/vgpud/%s.sock"
 
 struct load {
         struct config_reader reader;
         struct vgpu_config cfg;
-        unsigned *seen; /* line in which each key of the table was set; 0: not yet */
-        struct config_problems *problems;
+        struct config_place *said; /* where each key of the table stands last; line 0: nowhere */
+        struct config_report *report;
+        char *text; /* of the file that is being read */
 };
-
-/* ---- the file ---------------------------------------------------------------------------------------------------- */
-
-static int read_file(const char *path, char text[FILE_MAX], size_t *ret_len)
-{
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        struct stat st;
-        size_t len = 0;
-        ssize_t n = fd < 0 ? -1 : fstat(fd, &st);
-
-        if (n == 0 && !S_ISREG(st.st_mode)) {
-                errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-                n = -1;
-        }
-        while (n >= 0 && len < FILE_MAX) {
-                n = read(fd, text + len, FILE_MAX - len);
-                if (n == 0)
-                        break;
-                if (n > 0)
-                        len += (size_t)n;
-                else if (errno == EINTR)
-                        n = 0;
-        }
-        if (n >= 0 && len == FILE_MAX) {
-                errno = EFBIG;
-                n = -1;
-        }
-        n = n < 0 ? -errno : 0;
-        if (fd >= 0)
-                close(fd);
-        *ret_len = len;
-        return (int)n;
-}
-
-/* "/etc/vgpud/win11.conf" is the configuration of win11. */
-static void name_from_path(const char *path, char name[CONFIG_TEXT_MAX])
-{
-        const char *base = strrchr(path, '/');
-        size_t len;
-
-        base = base != NULL ? base + 1 : path;
-        len = strlen(base);
-        if (len > 5 && strcmp(base + len - 5, ".conf") == 0)
-                len -= 5;
-        if (len >= CONFIG_TEXT_MAX)
-                len = CONFIG_TEXT_MAX - 1;
-        memcpy(name, base, len);
-        name[len] = '\0';
-}
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
@@ -87,30 +36,44 @@ static void list_keys(const char *section, char *text, size_t cap)
         }
 }
 
+static void reset_key(struct load *l, const struct config_key *key)
+{
+        void *field = config_key_field(key, &l->cfg);
+        char why[CONFIG_WHY_MAX];
+
+        memset(field, 0, key->size);
+        if (key->preset != NULL && !key->kind->parse(key, key->preset, field, why))
+                abort(); /* the table contradicts itself; the tests load it */
+}
+
+/* An empty value takes back what an earlier file said. */
 static void set_key(struct load *l, const struct config_key *key, const char *value)
 {
-        unsigned *seen = &l->seen[key - config_keys];
-        unsigned line = l->reader.line;
+        struct config_place *said = &l->said[key - config_keys];
+        struct config_place here = { l->reader.file, l->reader.line };
         char why[CONFIG_WHY_MAX] = "";
 
-        if (*seen != 0) {
-                config_problems_add(
-                        l->problems, line, "%s was set in line %u already", key->name, *seen);
+        if (said->line != 0 && said->file == here.file) {
+                config_report_error(
+                        l->report, here, "%s was set in line %u already", key->name, said->line);
                 return;
         }
-        *seen = line;
+        *said = here;
+        reset_key(l, key);
+        l->report->set[key - config_keys] = (struct config_place){ 0 };
         if (value[0] == '\0')
-                config_problems_add(l->problems, line,
-                        "%s has no value; leave the line out for its default", key->name);
-        else if (!key->kind->parse(key, value, config_key_field(key, &l->cfg), why))
-                config_problems_add(
-                        l->problems, line, "%s = %s: must be %s", key->name, value, why);
+                return;
+        l->report->set[key - config_keys] = here;
+        memset(config_key_field(key, &l->cfg), 0, key->size);
+        if (!key->kind->parse(key, value, config_key_field(key, &l->cfg), why))
+                config_report_error(l->report, here, "%s = %s: must be %s", key->name, value, why);
 }
 
 /* An ini_handler. What it is given has passed the reader, so sections are known ones. */
 static int on_key(void *user, const char *section, const char *name, const char *value)
 {
         struct load *l = user;
+        struct config_place here = { l->reader.file, l->reader.line };
         const struct config_key *key;
         char keys[128];
 
@@ -120,33 +83,20 @@ static int on_key(void *user, const char *section, const char *name, const char 
         if (key != NULL) {
                 set_key(l, key, value);
         } else if (section[0] == '\0') {
-                config_problems_add(l->problems, l->reader.line, "%s is in no section", name);
+                config_report_error(l->report, here, "%s is in no section", name);
         } else {
                 list_keys(section, keys, sizeof(keys));
-                config_problems_add(l->problems, l->reader.line,
-                        "unknown key %s in [%s] (there are %s)", name, section, keys);
+                config_report_error(l->report, here, "unknown key %s in [%s] (there are %s)", name,
+                        section, keys);
         }
         return 1; /* 0 would make some builds of inih stop */
 }
 
 /* ---- what no single line can tell -------------------------------------------------------------------------------- */
 
-static void set_defaults(struct vgpu_config *cfg)
+static struct config_place place_of(const struct load *l, const char *section, const char *name)
 {
-        char why[CONFIG_WHY_MAX];
-
-        for (size_t i = 0; i < config_n_keys; i++) {
-                const struct config_key *key = &config_keys[i];
-
-                if (key->preset != NULL &&
-                        !key->kind->parse(key, key->preset, config_key_field(key, cfg), why))
-                        abort(); /* the table contradicts itself; the tests load it */
-        }
-}
-
-static unsigned line_of(const struct load *l, const char *section, const char *name)
-{
-        return l->seen[config_key_find(section, name) - config_keys];
+        return l->said[config_key_find(section, name) - config_keys];
 }
 
 /* A name that could not be written into a configuration file cannot be part of a default that is printed as one. */
@@ -165,7 +115,7 @@ static void default_socket(struct load *l)
         int len = snprintf(path, sizeof(path), SOCKET_PATH, l->cfg.name);
 
         if (!name_is_plain(l->cfg.name) || len >= CONFIG_SOCKET_MAX)
-                config_problems_add(l->problems, 0,
+                config_report_error(l->report, (struct config_place){ 0 },
                         "no socket can be named after this file (" SOCKET_PATH
                         "); set [ring] socket",
                         "NAME");
@@ -173,122 +123,189 @@ static void default_socket(struct load *l)
                 memcpy(l->cfg.ring.socket, path, (size_t)len + 1);
 }
 
+/* What belongs to a socket that there is not. */
+static void check_without_control(struct load *l)
+{
+        static const char *const idle[][2] = { { "access", "intent_users" },
+                { "access", "intent_groups" }, { "control", "mode" }, { "control", "group" },
+                { "control", "user" } };
+
+        for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++) {
+                const struct config_key *key = config_key_find(idle[i][0], idle[i][1]);
+                struct config_place set = l->report->set[key - config_keys];
+
+                if (set.line != 0)
+                        config_report_warning(l->report, set,
+                                "[%s] %s is without effect: there is no [control] socket",
+                                key->section, key->name);
+        }
+}
+
 static void check_control(struct load *l)
 {
         const struct vgpu_config *cfg = &l->cfg;
         const char *socket = cfg->control.socket;
 
-        if (socket[0] == '\0')
+        if (socket[0] == '\0') {
+                check_without_control(l);
                 return;
+        }
         if (strcmp(socket, cfg->ring.socket) == 0)
-                config_problems_add(l->problems, line_of(l, "control", "socket"),
+                config_report_error(l->report, place_of(l, "control", "socket"),
                         "[control] socket is the same path as [ring] socket");
         if (strcmp(socket, cfg->guest.qmp) == 0)
-                config_problems_add(l->problems, line_of(l, "control", "socket"),
+                config_report_error(l->report, place_of(l, "control", "socket"),
                         "[control] socket is the same path as [guest] qmp");
+}
+
+static void check_required(struct load *l)
+{
+        for (size_t i = 0; i < config_n_keys; i++) {
+                const struct config_key *key = &config_keys[i];
+
+                if (key->preset == NULL && key->unset == NULL && l->report->set[i].line == 0)
+                        config_report_error(l->report, l->said[i],
+                                "[%s] %s is missing, and has no default", key->section, key->name);
+        }
+}
+
+static void check_pace(struct load *l)
+{
+        const struct vgpu_config *cfg = &l->cfg;
+        struct config_place poll = place_of(l, "pace", "poll_us"),
+                            idle = place_of(l, "pace", "idle_poll_ms"), later = idle;
+
+        if (cfg->pace.poll_us <= cfg->pace.idle_poll_ms * UINT64_C(1000))
+                return;
+        if (poll.file > idle.file || (poll.file == idle.file && poll.line > idle.line))
+                later = poll;
+        config_report_error(l->report, later,
+                "poll_us (%u us) is longer than idle_poll_ms (%u ms): idle would be looked at more "
+                "often",
+                cfg->pace.poll_us, cfg->pace.idle_poll_ms);
 }
 
 static void check_whole(struct load *l)
 {
         const struct vgpu_config *cfg = &l->cfg;
 
-        for (size_t i = 0; i < config_n_keys; i++) {
-                if (config_keys[i].preset == NULL && config_keys[i].unset == NULL &&
-                        l->seen[i] == 0)
-                        config_problems_add(l->problems, 0,
-                                "[%s] %s is missing, and has no default", config_keys[i].section,
-                                config_keys[i].name);
-        }
-        if (line_of(l, "ring", "socket") == 0)
+        check_required(l);
+        if (l->report->set[config_key_find("ring", "socket") - config_keys].line == 0)
                 default_socket(l);
         if (cfg->guest.qmp[0] != '\0' && strcmp(cfg->guest.qmp, cfg->ring.socket) == 0)
-                config_problems_add(l->problems, line_of(l, "guest", "qmp"),
+                config_report_error(l->report, place_of(l, "guest", "qmp"),
                         "qmp is the same path as [ring] socket");
         check_control(l);
         if (config_ram_is_auto(cfg) && cfg->guest.qmp[0] == '\0' && cfg->guest.pidfile[0] == '\0')
-                config_problems_add(l->problems, line_of(l, "guest", "ram"),
+                config_report_error(l->report, place_of(l, "guest", "ram"),
                         "ram = auto needs qmp or pidfile: there is nobody to ask");
-        if (cfg->pace.poll_us > cfg->pace.idle_poll_ms * UINT64_C(1000)) {
-                unsigned poll = line_of(l, "pace", "poll_us"),
-                         idle = line_of(l, "pace", "idle_poll_ms");
+        check_pace(l);
+}
 
-                config_problems_add(l->problems, poll > idle ? poll : idle,
-                        "poll_us (%u us) is longer than idle_poll_ms (%u ms): idle would be looked "
-                        "at more often",
-                        cfg->pace.poll_us, cfg->pace.idle_poll_ms);
+/* ---- load -------------------------------------------------------------------------------------------------------- */
+
+static void say_unread(struct load *l, struct config_place at, int error)
+{
+        if (error == -EFBIG)
+                config_report_error(l->report, at, "larger than %u bytes", CONFIG_FILE_MAX - 1);
+        else if (error == -EINVAL)
+                config_report_error(l->report, at, "not a regular file");
+        else if (error == -E2BIG)
+                config_report_error(l->report, at, "more than %d drop-ins", CONFIG_DROPINS_MAX);
+        else
+                config_report_error(l->report, at, "cannot be read: %s", strerror(-error));
+}
+
+static int load_file(struct load *l, const char *path, bool dropin)
+{
+        struct config_place whole = { .file = (unsigned)l->report->n_files };
+        size_t n_errors = l->report->n_errors;
+        int r;
+
+        if (!config_report_file(l->report, path))
+                return -ENOMEM;
+        l->reader =
+                (struct config_reader){ .text = l->text, .file = whole.file, .report = l->report };
+        r = config_read_file(path, dropin, l->text, &l->reader.len);
+        if (r < 0) {
+                say_unread(l, whole, r);
+                return r;
+        }
+        r = ini_parse_stream(config_reader_next, &l->reader, on_key, l);
+        if (r != 0 && l->report->n_errors == n_errors) {
+                whole.line = r > 0 ? (unsigned)r : 0;
+                config_report_error(l->report, whole, "the INI parser does not understand this");
+        }
+        return r == -2 ? -ENOMEM : 0; /* it found no memory; mistakes are in the report */
+}
+
+/* Return: 0, whatever is wrong with them, or what the machine lacked. */
+static int load_dropins(struct load *l, const char *path)
+{
+        struct config_dropins dropins;
+        int r = config_dropins_find(path, &dropins);
+
+        if (r < 0 && config_error_is_final(r) && config_report_file(l->report, dropins.folder))
+                say_unread(l, (struct config_place){ .file = (unsigned)l->report->n_files - 1 }, r);
+        for (size_t i = 0; i < dropins.n && r == 0; i++) {
+                r = load_file(l, dropins.path[i], true);
+                r = config_error_is_final(r) ? 0 : r;
+        }
+        config_dropins_free(&dropins);
+        return config_error_is_final(r) ? 0 : r;
+}
+
+bool config_error_is_final(int error)
+{
+        switch (-error) {
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        case EIO:
+        case EAGAIN:
+                return false;
+        default:
+                return error < 0;
         }
 }
 
-/* ---- load and print ---------------------------------------------------------------------------------------------- */
-
-static int load_text(struct load *l, const char *path, char *text)
+static int load_all(struct load *l, const char *path)
 {
-        int r = read_file(path, text, &l->reader.len);
+        int r;
 
-        if (r == -EFBIG)
-                config_problems_add(l->problems, 0, "larger than %u bytes", FILE_MAX - 1);
-        else if (r == -EINVAL)
-                config_problems_add(l->problems, 0, "not a regular file");
-        else if (r < 0)
-                config_problems_add(l->problems, 0, "cannot be read: %s", strerror(-r));
+        config_name_from_path(path, l->cfg.name, sizeof(l->cfg.name));
+        for (size_t i = 0; i < config_n_keys; i++)
+                reset_key(l, &config_keys[i]);
+        r = load_file(l, path, false);
+        if (r == 0)
+                r = load_dropins(l, path);
         if (r < 0)
                 return r;
-
-        name_from_path(path, l->cfg.name);
-        set_defaults(&l->cfg);
-        l->reader.text = text;
-        r = ini_parse_stream(config_reader_next, &l->reader, on_key, l);
-        if (r != 0 && l->problems->n == 0)
-                config_problems_add(l->problems, r > 0 ? (unsigned)r : 0,
-                        "the INI parser does not understand this");
         check_whole(l);
-        return l->problems->n != 0 || l->problems->n_lost != 0 ? -EINVAL : 0;
+        return l->report->n_errors != 0 ? -EINVAL : 0;
 }
 
-int config_load(const char *path, struct vgpu_config *ret_cfg, struct config_problems *ret_problems)
+int config_load(const char *path, struct vgpu_config *ret_cfg, struct config_report *ret_report)
 {
         struct load *l = calloc(1, sizeof(*l));
-        unsigned *seen = calloc(config_n_keys, sizeof(*seen));
-        char *text = malloc(FILE_MAX);
+        struct config_place *said = calloc(config_n_keys, sizeof(*said));
+        char *text = malloc(CONFIG_FILE_MAX);
         int r = -ENOMEM;
 
-        *ret_problems = (struct config_problems){ 0 };
-        if (l != NULL && seen != NULL && text != NULL) {
-                l->seen = seen;
-                l->problems = ret_problems;
-                l->reader.problems = ret_problems;
-                r = load_text(l, path, text);
-        } else {
-                config_problems_add(ret_problems, 0, "out of memory");
+        *ret_report = (struct config_report){ 0 };
+        ret_report->set = calloc(config_n_keys, sizeof(*ret_report->set));
+        if (l != NULL && said != NULL && text != NULL && ret_report->set != NULL) {
+                l->said = said;
+                l->text = text;
+                l->report = ret_report;
+                r = load_all(l, path);
         }
+        if (r < 0 && ret_report->n_errors == 0)
+                config_report_error(ret_report, (struct config_place){ 0 }, "%s", strerror(-r));
         if (r == 0)
                 *ret_cfg = l->cfg;
         free(text);
-        free(seen);
+        free(said);
         free(l);
         return r;
-}
-
-/* A line that was as long as one can be had no room for blanks, and must be read again. */
-static const char *sign_for(const struct config_key *key, const char *text)
-{
-        return strlen(key->name) + strlen(" = ") + strlen(text) < INI_MAX_LINE ? " = " : "=";
-}
-
-void config_print(FILE *f, const struct vgpu_config *cfg)
-{
-        const char *section = "";
-
-        for (size_t i = 0; i < config_n_keys; i++) {
-                const struct config_key *key = &config_keys[i];
-                char text[CONFIG_TEXT_MAX];
-
-                if (strcmp(key->section, section) != 0)
-                        fprintf(f, "%s[%s]\n", i != 0 ? "\n" : "", key->section);
-                section = key->section;
-                if (key->kind->print(key, (const char *)cfg + key->offset, text))
-                        fprintf(f, "%s%s%s\n", key->name, sign_for(key, text), text);
-                else
-                        fprintf(f, "# %s is not set: %s\n", key->name, key->unset);
-        }
 }

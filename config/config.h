@@ -1,16 +1,19 @@
 /*
  * config.h - one daemon's configuration as a checked value
  *
- * A configuration file is an INI file (config/vgpud.conf documents every key). What comes out of config_load() is complete:
+ * A configuration file is an INI file (config/vgpud.conf documents every key), and the drop-ins beside it are more of it:
+ * of /etc/vgpud/win11.conf what is named *.conf in /etc/vgpud/win11.conf.d, in the order of their names. A later file
+ * goes before an earlier one, key by key; "key =" goes back to the default. What comes out of config_load() is complete:
  * every field has its value or its default, is in range, and was checked together with the others, so the daemon never
- * asks again. Everything that is wrong with a file is reported at once, by line: nobody should have to start a service
- * five times to find five typing errors.
+ * asks again. Everything that is wrong is reported at once, by file and line: nobody should have to start a service five
+ * times to find five typing errors.
  *
  * Whether the files and sockets named here exist is not asked: they come and go while the daemon runs.
  */
 #ifndef VGPU_CONFIG_H
 #define VGPU_CONFIG_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +24,8 @@
 
 #define CONFIG_TEXT_MAX   256 /* any text value with its NUL: longer than a line can be */
 #define CONFIG_SOCKET_MAX 108 /* sun_path with its NUL */
+#define CONFIG_PROBLEM_MAX                                                                         \
+        (PATH_MAX + 512) /* a problem as a person reads it, with its NUL: what is longer is cut */
 
 struct config_group {
         char name[64]; /* "": leave the socket's group alone */
@@ -99,40 +104,66 @@ struct vgpu_config {
         } log;
 };
 
+/* Where something is written. */
+struct config_place {
+        unsigned file; /* of config_report.file */
+        unsigned line; /* from 1; 0: the file as a whole, or nowhere */
+};
+
 struct config_problem {
-        unsigned line;  /* from 1; 0: about the file as a whole */
+        struct config_place at;
+        bool warning;   /* the configuration counts nevertheless */
         char text[320]; /* a sentence without its full stop; never with a control character */
 };
 
-struct config_problems {
-        struct config_problem *item; /* sorted by line */
+/* What loading a configuration found out besides its value. */
+struct config_report {
+        char **file; /* as shown to people: [0] as given to config_load(), then its drop-ins as they were read */
+        size_t n_files; /* 0 only where memory ran out */
+        struct config_place *
+                set; /* for each row of config_keys (keys.h) what gave it the value in force; line 0: its default */
+        struct config_problem *item; /* sorted by file and line */
         size_t n;
         size_t cap;
-        size_t n_lost; /* further ones for which memory ran out */
+        size_t n_errors; /* items that are no warnings, and those that were lost */
+        size_t n_lost;   /* further ones for which memory ran out */
 };
 
 /**
- * config_load() - read and check a configuration file
- * @path:         the file
- * @ret_cfg:      written on success only
- * @ret_problems: emptied, then filled with all that is wrong; the caller frees it with config_problems_free() whatever
- *                the outcome
+ * config_load() - read and check a configuration file and its drop-ins
+ * @path:       the file; its drop-ins are in the folder @path with ".d" behind it, if there is one
+ * @ret_cfg:    written on success only
+ * @ret_report: emptied, then filled with all that is wrong or odd; the caller frees it with config_report_free() whatever
+ *              the outcome
  *
- * Return: 0, -EINVAL (see @ret_problems), or what opening or reading the file said (@ret_problems says it in words).
+ * What is named *.conf in that folder must be a readable file, or a link to one or to /dev/null; other names, and those
+ * that begin with a dot, are nobody's business.
+ *
+ * Return: 0 (there may be warnings), -EINVAL (see @ret_report), or what opening or reading @path said (@ret_report says
+ * it in words).
  */
-int config_load(
-        const char *path, struct vgpu_config *ret_cfg, struct config_problems *ret_problems);
+int config_load(const char *path, struct vgpu_config *ret_cfg, struct config_report *ret_report);
 
 /**
- * config_problems_print() - one line each: "FILE:LINE: sentence"
- * @f:        stream, owned by the caller
- * @path:     as given to config_load()
- * @problems: may be empty
+ * config_error_is_final() - will a configuration that failed to load still fail when nobody touches it?
+ * @error: as config_load() returned it, negative
+ *
+ * Return: false for what the machine lacked at that moment, memory or descriptors.
  */
-void config_problems_print(FILE *f, const char *path, const struct config_problems *problems);
+bool config_error_is_final(int error);
 
-/* Empties @problems and frees what it held; an all-zero value is fine. */
-void config_problems_free(struct config_problems *problems);
+/**
+ * config_problem_text() - one problem as a person reads it: "FILE:LINE: sentence"
+ * @report: as filled by config_load()
+ * @i:      below report->n
+ */
+void config_problem_text(const struct config_report *report, size_t i, char *buf, size_t cap);
+
+/* Writes them all to @f, one to a line; nothing when there is none. */
+void config_report_print(FILE *f, const struct config_report *report);
+
+/* Empties @report and frees what it held; an all-zero value is fine. */
+void config_report_free(struct config_report *report);
 
 /* Is RAM to be found by asking QEMU or its process? */
 bool config_ram_is_auto(const struct vgpu_config *cfg);
@@ -150,11 +181,12 @@ bool config_next_path(const char **list, char ret_path[CONFIG_TEXT_MAX]);
 
 /**
  * config_print() - write the effective configuration as a file that config_load() takes
- * @f:   stream, owned by the caller
- * @cfg: as loaded
+ * @f:      stream, owned by the caller
+ * @cfg:    as loaded
+ * @report: of the same load: its files and what each of them set become comments; NULL: no such comments
  *
  * Every key is there, defaults too; one that is not set is there as a comment.
  */
-void config_print(FILE *f, const struct vgpu_config *cfg);
+void config_print(FILE *f, const struct vgpu_config *cfg, const struct config_report *report);
 
 #endif /* VGPU_CONFIG_H */

@@ -1,7 +1,8 @@
 /*
- * keys.h - the table of configuration keys (private)
+ * keys.h - the table of configuration keys (for config/ and for who compares two configurations)
  *
- * One row per key drives reading, defaults and printing, and the tests hold the example file against it.
+ * One row per key drives reading, defaults, printing and what a reload does with it, and the tests hold the example file
+ * against it.
  */
 #ifndef VGPU_CONFIG_KEYS_H
 #define VGPU_CONFIG_KEYS_H
@@ -22,12 +23,21 @@ struct config_kind {
         bool (*print)(const struct config_key *key, const void *field, char text[CONFIG_TEXT_MAX]);
 };
 
+/* When a changed value counts. 0 is nobody's, so that a row cannot leave it out. */
+enum config_takes {
+        CONFIG_LIVE = 1, /* with a reload */
+        CONFIG_RESTART,  /* when the daemon is started the next time */
+};
+
+#define CONFIG_KEYS_MAX 128 /* rows, so that a set of keys needs no memory of its own */
+
 struct config_key {
         const char *section;
         const char *name;
         const struct config_kind *kind;
-        size_t offset;      /* of the field in struct vgpu_config */
-        size_t size;        /* of the field */
+        size_t offset; /* of the field in struct vgpu_config */
+        size_t size;   /* of the field */
+        enum config_takes takes;
         uint64_t min, max;  /* of numbers */
         const char *preset; /* default as it would be written; NULL: none */
         const char *
@@ -48,6 +58,10 @@ static inline void *config_key_field(const struct config_key *key, struct vgpu_c
 {
         return (char *)cfg + key->offset;
 }
+
+/* Have both the same value in it? Names with other ids than before are another value. */
+bool config_key_equal(
+        const struct config_key *key, const struct vgpu_config *a, const struct vgpu_config *b);
 
 /* The kinds, most of them in value.c. */
 extern const struct config_kind config_kind_number; /* uint32_t, decimal, min..max */

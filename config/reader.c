@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "keys.h"
-#include "problems.h"
+#include "report.h"
 #include "reader.h"
 
 #define UTF8_BOM "\xef\xbb\xbf"
@@ -62,6 +62,11 @@ static bool has_control_character(struct line line, unsigned char *ret_c)
         return false;
 }
 
+static struct config_place here(const struct config_reader *r)
+{
+        return (struct config_place){ r->file, r->line };
+}
+
 /* Return: is this a header that inih may see? It decides about the lines that follow, too. */
 static bool check_section(struct config_reader *r, struct line line)
 {
@@ -70,19 +75,19 @@ static bool check_section(struct config_reader *r, struct line line)
 
         r->skip_section = true;
         if (end == NULL) {
-                config_problems_add(r->problems, r->line, "the section's name does not end in ']'");
+                config_report_error(r->report, here(r), "the section's name does not end in ']'");
                 return false;
         }
         rest = (size_t)(end - line.text) + 1;
         while (rest < line.len && is_blank(line.text[rest]))
                 rest++;
         if (rest < line.len && line.text[rest] != ';' && line.text[rest] != '#') {
-                config_problems_add(
-                        r->problems, r->line, "something follows the ']' of a section's name");
+                config_report_error(
+                        r->report, here(r), "something follows the ']' of a section's name");
                 return false;
         }
         if (!config_section_known(line.text + 1, (size_t)(end - line.text) - 1)) {
-                config_problems_add(r->problems, r->line,
+                config_report_error(r->report, here(r),
                         "unknown section %.*s (there are " CONFIG_SECTIONS ")",
                         (int)(end - line.text) + 1, line.text);
                 return false;
@@ -98,11 +103,11 @@ static bool check_assignment(struct config_reader *r, struct line line)
         line.len = find_comment(line);
         sign = memchr(line.text, '=', line.len);
         if (sign == NULL || memchr(line.text, ':', (size_t)(sign - line.text)) != NULL) {
-                config_problems_add(r->problems, r->line, "neither a section nor \"key = value\"");
+                config_report_error(r->report, here(r), "neither a section nor \"key = value\"");
                 return false;
         }
         if (sign == line.text) {
-                config_problems_add(r->problems, r->line, "no key before the '='");
+                config_report_error(r->report, here(r), "no key before the '='");
                 return false;
         }
         return !r->skip_section;
@@ -117,19 +122,19 @@ static bool check_line(struct config_reader *r, struct line line, size_t cap)
         while (indent < line.len && is_blank(line.text[indent]))
                 indent++;
         if (has_control_character(line, &c)) {
-                config_problems_add(
-                        r->problems, r->line, "a control character (0x%02x) is in this line", c);
+                config_report_error(
+                        r->report, here(r), "a control character (0x%02x) is in this line", c);
                 return false;
         }
         if (indent == line.len || line.text[indent] == '#' || line.text[indent] == ';')
                 return false;
         if (line.len >= cap) {
-                config_problems_add(r->problems, r->line, "the line has %zu bytes, more than %zu",
+                config_report_error(r->report, here(r), "the line has %zu bytes, more than %zu",
                         line.len, cap - 1);
                 return false;
         }
         if (indent > 0) {
-                config_problems_add(r->problems, r->line,
+                config_report_error(r->report, here(r),
                         "the line is indented; values do not go on in a second line");
                 return false;
         }

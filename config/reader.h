@@ -17,7 +17,8 @@ struct config_reader {
         size_t at;
         unsigned line;     /* of what was handed out last, from 1 */
         bool skip_section; /* its header was refused, so its keys mean nothing */
-        struct config_problems *problems;
+        unsigned file;     /* of report->file */
+        struct config_report *report;
 };
 
 /* An ini_reader: @stream is a struct config_reader. Return: @dst, or NULL at the end. */

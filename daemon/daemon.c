@@ -130,12 +130,29 @@ static int listening_socket(struct daemon *d, int *ret_fd)
                 journal_log(LOG_ERR,
                         "The passed socket is not one listening SOCK_SEQPACKET socket; "
                         "check ListenSequentialPacket= in the socket unit");
+                d->misconfigured = true;
                 return fd;
         }
         if (fd >= 0)
                 name_passed_socket(d, fd);
         *ret_fd = fd >= 0 ? fd : -1;
         return 0;
+}
+
+/* What no second attempt changes: a folder that is missing, or another daemon, may come and go. */
+static bool is_final(enum server_reason reason)
+{
+        return reason == SERVER_PATH_TOO_LONG || reason == SERVER_FOLDER_DENIED ||
+               reason == SERVER_NOT_A_SOCKET || reason == SERVER_GROUP_DENIED ||
+               reason == SERVER_BAD_LISTEN_FD;
+}
+
+static void say_no_socket(
+        struct daemon *d, const char *path, const struct server_failure *why, int error)
+{
+        d->misconfigured = is_final(why->reason);
+        journal_log(LOG_ERR, "Cannot listen on %s: %s (%s)", path, server_reason_text(why->reason),
+                strerror(-error));
 }
 
 static int open_outlet(struct daemon *d)
@@ -153,8 +170,7 @@ static int open_outlet(struct daemon *d)
                 return r;
         r = outlet_init(&d->outlet, &d->loop, d->config, fd, &hooks, &why);
         if (r < 0 && why.reason != SERVER_OK)
-                journal_log(LOG_ERR, "Cannot listen on %s: %s (%s)", d->socket,
-                        server_reason_text(why.reason), strerror(-r));
+                say_no_socket(d, d->socket, &why, r);
         else if (r < 0)
                 journal_log(LOG_ERR, "Cannot make the ring: %s", strerror(-r));
         return r;
@@ -170,8 +186,7 @@ static int open_control(struct daemon *d)
         r = control_init(
                 &d->control, &d->loop, d->config, d->outlet.rings.instance, on_progress, d, &why);
         if (r < 0)
-                journal_log(LOG_ERR, "Cannot listen on %s: %s (%s)", d->config->control.socket,
-                        server_reason_text(why.reason), strerror(-r));
+                say_no_socket(d, d->config->control.socket, &why, r);
         else
                 d->guest.control = &d->control;
         return r;
@@ -204,7 +219,7 @@ static int start(struct daemon *d)
         return 0;
 }
 
-int daemon_run(const struct vgpu_config *config)
+enum daemon_end daemon_run(const struct vgpu_config *config)
 {
         struct daemon d = { .config = config, .started_ns = uv_hrtime() };
         int r, closed;
@@ -212,7 +227,7 @@ int daemon_run(const struct vgpu_config *config)
         r = uv_loop_init(&d.loop);
         if (r < 0) {
                 journal_log(LOG_ERR, "Cannot make an event loop: %s", strerror(-r));
-                return r;
+                return DAEMON_FAILED;
         }
         r = start(&d);
         uv_run(&d.loop, UV_RUN_DEFAULT);
@@ -222,5 +237,7 @@ int daemon_run(const struct vgpu_config *config)
         if (closed < 0)
                 journal_log(LOG_ERR, "The event loop still has handles: %s", strerror(-closed));
         journal_flush();
-        return r;
+        if (r == 0)
+                return DAEMON_STOPPED;
+        return d.misconfigured ? DAEMON_MISCONFIGURED : DAEMON_FAILED;
 }

@@ -23,6 +23,13 @@ struct daemon {
         uv_timer_t watchdog, status;
         uint64_t started_ns;
         bool stopping;
+        bool misconfigured;
+};
+
+enum daemon_end {
+        DAEMON_STOPPED,       /* in order, as told */
+        DAEMON_FAILED,        /* it could not start, and may when it is tried again */
+        DAEMON_MISCONFIGURED, /* it could not start, and will not before somebody changes something */
 };
 
 /**
@@ -30,10 +37,8 @@ struct daemon {
  * @config: borrowed for the call
  *
  * Failures are logged, with what to do about them.
- *
- * Return: 0 after an orderly stop, or negative errno when it could not start.
  */
-int daemon_run(const struct vgpu_config *config);
+enum daemon_end daemon_run(const struct vgpu_config *config);
 
 /* The answer to `vgpuctl status`: JSON text, schema 1 (docs/vgpuctl.md). Return: bytes, or negative errno. */
 int daemon_status_json(struct daemon *d, char *buf, size_t cap);

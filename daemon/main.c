@@ -9,7 +9,8 @@
 #include "systemd/journal.h"
 #include "version.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/* EXIT_CONFIG is what sysexits.h and systemd call EX_CONFIG: starting again changes nothing. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
 struct options {
         const char *config;
@@ -29,7 +30,8 @@ static void print_help(void)
              "      --version       print the version and exit\n"
              "  -h, --help          print this and exit\n"
              "\n"
-             "Exit status: 0 stopped or checked, 1 failed (the reason is logged), 2 usage.\n"
+             "Exit status: 0 stopped or checked, 1 failed (the reason is logged), 2 usage,\n"
+             "78 bad configuration.\n"
              "Ask a running daemon with `vgpuctl status`.");
 }
 
@@ -77,43 +79,62 @@ static int parse(int argc, char **argv, struct options *ret)
         return -1;
 }
 
-static int report(const struct options *options, const struct config_problems *problems)
+static int refuse(const struct options *options, const struct config_report *report, int error)
 {
-        config_problems_print(stderr, options->config, problems);
+        config_report_print(stderr, report);
         journal_event(EVENT_CONFIG_BAD, LOG_ERR,
                 JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", options->config)),
                 "%s has %zu problem%s; correct it and check with 'vgpud --config %s "
                 "--check-config'",
-                options->config, problems->n, problems->n == 1 ? "" : "s", options->config);
-        return EXIT_FAILED;
+                options->config, report->n_errors, report->n_errors == 1 ? "" : "s",
+                options->config);
+        return config_error_is_final(error) ? EXIT_CONFIG : EXIT_FAILED;
 }
 
-static int serve(const struct vgpu_config *config)
+static int check(const struct vgpu_config *config, const struct config_report *report)
 {
+        config_report_print(stderr, report);
+        config_print(stdout, config, report);
+        return EXIT_OK;
+}
+
+static int serve(const struct vgpu_config *config, const struct config_report *report)
+{
+        static const int ends[] = {
+                [DAEMON_STOPPED] = EXIT_OK,
+                [DAEMON_FAILED] = EXIT_FAILED,
+                [DAEMON_MISCONFIGURED] = EXIT_CONFIG,
+        };
+
         journal_set_level(config->log.level);
+        for (size_t i = 0; i < report->n; i++) {
+                char text[CONFIG_PROBLEM_MAX];
+
+                config_problem_text(report, i, text, sizeof(text));
+                journal_log(LOG_WARNING, "%s", text);
+        }
         signal(SIGPIPE, SIG_IGN);
-        return daemon_run(config) < 0 ? EXIT_FAILED : EXIT_OK;
+        return ends[daemon_run(config)];
 }
 
 int main(int argc, char **argv)
 {
-        struct config_problems problems = { 0 };
+        struct config_report report = { 0 };
         struct vgpu_config config;
         struct options options;
-        int status;
+        int status, error;
 
         status = parse(argc, argv, &options);
         if (status >= 0)
                 return status;
         journal_init();
-        if (config_load(options.config, &config, &problems) < 0) {
-                status = report(&options, &problems);
-        } else if (options.check) {
-                config_print(stdout, &config);
-                status = EXIT_OK;
-        } else {
-                status = serve(&config);
-        }
-        config_problems_free(&problems);
+        error = config_load(options.config, &config, &report);
+        if (error < 0)
+                status = refuse(&options, &report, error);
+        else if (options.check)
+                status = check(&config, &report);
+        else
+                status = serve(&config, &report);
+        config_report_free(&report);
         return status;
 }

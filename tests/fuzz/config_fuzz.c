@@ -28,18 +28,18 @@ static int file_of(const void *data, size_t size, char path[static 32])
 
 static void print_and_load(const struct vgpu_config *cfg)
 {
-        struct config_problems problems = { 0 };
+        struct config_report report = { 0 };
         struct vgpu_config again;
         char *text = NULL, path[32];
         size_t len = 0;
         FILE *f = open_memstream(&text, &len);
         int fd;
 
-        config_print(f, cfg);
+        config_print(f, cfg, NULL);
         fclose(f);
         fd = file_of(text, len, path);
-        require(config_load(path, &again, &problems) == 0, "what was printed does not load");
-        config_problems_free(&problems);
+        require(config_load(path, &again, &report) == 0, "what was printed does not load");
+        config_report_free(&report);
         close(fd);
         free(text);
 }
@@ -48,19 +48,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        struct config_problems problems = { 0 };
+        struct config_report report = { 0 };
         struct vgpu_config cfg;
         char path[32];
         int fd = file_of(data, size, path);
-        int r = config_load(path, &cfg, &problems);
+        int r = config_load(path, &cfg, &report);
 
-        require(r == 0 || problems.n > 0, "refused without a reason");
-        for (size_t i = 0; i < problems.n; i++) {
-                for (const char *c = problems.item[i].text; *c; c++)
+        require(r == 0 ? report.n_errors == 0 : report.n_errors > 0, "refused without a reason");
+        for (size_t i = 0; i < report.n; i++) {
+                for (const char *c = report.item[i].text; *c; c++)
                         require((unsigned char)*c >= ' ' && *c != 0x7f,
                                 "a control character in a reason");
         }
-        config_problems_free(&problems);
+        config_report_free(&report);
         if (r == 0)
                 print_and_load(&cfg);
         close(fd);
