@@ -24,6 +24,8 @@ static int on_query(void *ctx, uint32_t what, char *buf, size_t cap)
                 return daemon_status_json(d, buf, cap);
         case VGPU_QUERY_CLIENTS:
                 return daemon_clients_json(d, buf, cap);
+        case VGPU_QUERY_METRICS:
+                return daemon_metrics_json(d, buf, cap);
         default:
                 return -EOPNOTSUPP;
         }

@@ -22,6 +22,7 @@ struct daemon {
         uv_signal_t sigterm, sigint;
         uv_timer_t watchdog, status;
         uint64_t started_ns;
+        uint64_t n_reloads; /* configurations taken while it ran */
         bool stopping;
         bool misconfigured;
 };
@@ -45,6 +46,9 @@ int daemon_status_json(struct daemon *d, char *buf, size_t cap);
 
 /* The answer to `vgpuctl clients`, likewise. */
 int daemon_clients_json(struct daemon *d, char *buf, size_t cap);
+
+/* The answer to `vgpuctl metrics`: JSON text, schema 1 (docs/metrics.schema.json); likewise. */
+int daemon_metrics_json(struct daemon *d, char *buf, size_t cap);
 
 /* The line for `systemctl status`. */
 void daemon_status_line(struct daemon *d, char *buf, size_t cap);

@@ -74,6 +74,7 @@ static void start_looking(struct guest *g)
         };
 
         g->reason[0] = '\0';
+        g->looked_ns = 0;
         pacer_init(&g->pacer, &config, uv_hrtime());
         uv_poll_start(&g->look, UV_READABLE, guest_on_look);
         guest_look_at(g, uv_hrtime());
@@ -266,7 +267,10 @@ void guest_post(struct guest *g, enum guest_event event)
         guest_log_event(g, event, step.state);
         g->state = step.state;
         if (step.state != before) {
-                g->since_ns = uv_hrtime();
+                uint64_t now_ns = uv_hrtime();
+
+                g->state_ns[before] += now_ns - g->since_ns;
+                g->since_ns = now_ns;
                 uv_timer_stop(&g->retry);
                 if (before == GUEST_ABSENT)
                         uv_fs_event_stop(&g->watch);

@@ -14,6 +14,7 @@
 #include "epoch.h"
 #include "guest_clock.h"
 #include "guest_state.h"
+#include "histogram.h"
 #include "monitor.h"
 #include "outlet.h"
 #include "scan.h"
@@ -28,9 +29,10 @@ struct guest {
         struct control *control; /* told where intents go; NULL: nowhere */
 
         enum guest_state state;
-        uint64_t since_ns; /* in this state, CLOCK_MONOTONIC */
-        char reason[256];  /* why it is not streaming; "" when it is */
-        char logged[256];  /* the last reason that got a line of its own */
+        uint64_t since_ns;                 /* in this state, CLOCK_MONOTONIC */
+        uint64_t state_ns[GUEST_N_STATES]; /* in each state, before this time in it */
+        char reason[256];                  /* why it is not streaming; "" when it is */
+        char logged[256];                  /* the last reason that got a line of its own */
 
         /* QEMU, as far as the configuration says where it is */
         bool has_monitor, has_process;
@@ -65,6 +67,7 @@ struct guest {
         struct scan *scan; /* under way, or NULL */
         bool scan_wanted;  /* another one when that is back */
         enum scan_kind wanted;
+        uint64_t n_scans; /* sent out */
 
         /* what the guest's clocks say */
         struct guest_clock clock;
@@ -75,7 +78,10 @@ struct guest {
 
         struct stream stream;
         struct pacer pacer;
-        int look_fd; /* timerfd */
+        int look_fd;        /* timerfd */
+        uint64_t looked_ns; /* when the last look ended, 0: none since looks began */
+        struct histogram look_time,
+                poll_gap; /* of a look; from the end of one to the end of the next */
 
         uv_poll_t look;
         uv_timer_t retry, confirm, pulse;

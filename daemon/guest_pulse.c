@@ -44,6 +44,14 @@ void guest_look_at(struct guest *g, uint64_t when_ns)
         timerfd_settime(g->look_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+static void note_look(struct guest *g, uint64_t now_ns)
+{
+        histogram_add(&g->look_time, now_ns - g->stream.look_ns);
+        if (g->looked_ns)
+                histogram_add(&g->poll_gap, now_ns - g->looked_ns);
+        g->looked_ns = now_ns;
+}
+
 void guest_on_look(uv_poll_t *poll, int status, int events)
 {
         struct guest *g = poll->data;
@@ -57,7 +65,8 @@ void guest_on_look(uv_poll_t *poll, int status, int events)
                 .ctx = g,
         };
         enum pacer_saw saw = PACER_SAW_NOTHING;
-        uint64_t expired;
+        uint64_t expired, now_ns;
+        bool looked;
         int r = 0;
 
         (void)status;
@@ -65,12 +74,17 @@ void guest_on_look(uv_poll_t *poll, int status, int events)
         if (read(g->look_fd, &expired, sizeof(expired)) != sizeof(expired))
                 return;
         /* What lies unread from QEMU is the loop's next turn; this look comes after it. */
-        if (guest_is_quiet(g))
+        looked = guest_is_quiet(g);
+        if (looked)
                 r = stream_look(&g->stream, &view, &saw);
-        if (r < 0)
+        if (r < 0) {
                 read_failed(g);
-        else
-                guest_look_at(g, pacer_next(&g->pacer, saw, uv_hrtime()));
+                return;
+        }
+        now_ns = uv_hrtime();
+        if (looked)
+                note_look(g, now_ns);
+        guest_look_at(g, pacer_next(&g->pacer, saw, now_ns));
 }
 
 /* ---- pulse --------------------------------------------------------------------------------------------------------- */

@@ -183,8 +183,10 @@ void guest_scan(struct guest *g, enum scan_kind kind)
                 return; /* cancelled, still on the pool: an epoch's memory serves one scan at a time */
         r = scan_start(
                 g->loop, kind, g->ram, g->epoch, g->config->guest.kcr3, scan_returned, g, &g->scan);
-        if (r == 0)
+        if (r == 0) {
+                g->n_scans++;
                 return;
+        }
         journal_log(LOG_ERR, "A scan could not be started: %s", strerror(-r));
         guest_post(g, kind == SCAN_ATTACH ? GUEST_EV_ATTACH_FAILED : GUEST_EV_NO_CANDIDATES);
 }

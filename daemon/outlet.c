@@ -255,8 +255,16 @@ void outlet_abort(struct outlet *o, size_t touched)
 
 void outlet_publish(struct outlet *o, const struct ring_frame *frame)
 {
+        uint64_t begun_ns = uv_hrtime(), published_ns;
+
         ring_publish(o->rings.current, frame);
-        server_published(o->server, uv_hrtime());
+        published_ns = uv_hrtime();
+        server_published(o->server, published_ns);
+        histogram_add(&o->wake_time, uv_hrtime() - published_ns);
+        histogram_add(&o->publish_time, published_ns - begun_ns);
+        if (o->published_ns)
+                histogram_add(&o->frame_interval, published_ns - o->published_ns);
+        o->published_ns = published_ns;
 }
 
 uint32_t outlet_n_clients(const struct outlet *o)

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "config/config.h"
+#include "histogram.h"
 #include "rings.h"
 #include "server.h"
 
@@ -41,6 +42,10 @@ struct outlet {
         bool put_off;     /* somebody was not, for want of time */
 
         struct vgpu_ring_liveness liveness; /* last told */
+
+        /* of what is published, and what that takes; all of uv_hrtime() */
+        uint64_t published_ns; /* the newest frame, 0: none yet */
+        struct histogram frame_interval, publish_time, wake_time;
 
         uint64_t n_drops; /* administrators', as far as they led to another ring */
         bool renew_told;  /* it was said that such a ring has no room yet */

@@ -238,6 +238,14 @@ static int skip(struct stream *s, const struct stream_view *view, const struct v
         return r < 0 ? r : 0;
 }
 
+static uint64_t note_time(struct stream *s, const struct pass *pass)
+{
+        uint64_t took_ns = uv_hrtime() - pass->start_ns;
+
+        histogram_add(&s->sample_time, took_ns);
+        return took_ns;
+}
+
 /* Copy and check into memory of ours. 1: every byte is this frame's. */
 static int take(struct stream *s, const struct stream_view *view, struct pass *pass, uint8_t *dst)
 {
@@ -246,9 +254,10 @@ static int take(struct stream *s, const struct stream_view *view, struct pass *p
         r = copy_frame(view, &pass->sample, dst, &pass->touched);
         if (r == 1)
                 r = vgpup_sample_commit(view->region, view->mem, &pass->sample);
+        s->counters.copied_bytes += pass->touched;
         if (r == 0)
                 return skip(s, view, &pass->sample);
-        if (r == 1 && uv_hrtime() - pass->start_ns > STREAM_LATE_NS) {
+        if (r == 1 && note_time(s, pass) > STREAM_LATE_NS) {
                 s->counters.late++;
                 r = refuse(s, view, &pass->sample);
         }
@@ -320,6 +329,7 @@ static int look_for_frame(struct stream *s, const struct stream_view *view, enum
         uint64_t frame_id;
         int r;
 
+        s->look_ns = pass.start_ns;
         *ret_saw = PACER_SAW_NOTHING;
         r = vgpup_peek(view->region, view->mem, &frame_id);
         if (r == 1 && damage_is_missing(&s->damage, frame_id))

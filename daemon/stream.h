@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "damage.h"
+#include "histogram.h"
 #include "outlet.h"
 #include "pacer.h"
 #include "vgpu_perception.h"
@@ -24,6 +25,8 @@ struct stream_counters {
         uint64_t frames;                                              /* published */
         uint64_t busy, remapped, too_big, malformed, late, overtaken; /* skipped */
         uint64_t torn_retries;
+        uint64_t
+                copied_bytes; /* out of the guest, those of frames that were thrown away included */
 };
 
 struct stream {
@@ -32,6 +35,8 @@ struct stream {
         uint64_t staging_bytes;
         bool use_staging;
         struct stream_counters counters;
+        struct histogram sample_time; /* of frames copied and checked, from the look's begin */
+        uint64_t look_ns;             /* when the last look began, CLOCK_MONOTONIC */
         uint64_t refused_bytes; /* size of the frames that no ring could be made for, 0: none */
 
         struct damage damage;

@@ -34,6 +34,7 @@ static atomic_int max_level = LOG_INFO;
 
 static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct limit limits[JOURNAL_N_EVENTS];
+static uint64_t n_swallowed_ever;
 
 static uint64_t now_ns(void)
 {
@@ -175,9 +176,21 @@ static bool take(enum journal_event event, uint64_t *ret_swallowed)
         if (through) {
                 *ret_swallowed = limits[event].n_swallowed;
                 limits[event].n_swallowed = 0;
+        } else {
+                n_swallowed_ever++;
         }
         pthread_mutex_unlock(&limits_lock);
         return through;
+}
+
+uint64_t journal_n_swallowed(void)
+{
+        uint64_t n;
+
+        pthread_mutex_lock(&limits_lock);
+        n = n_swallowed_ever;
+        pthread_mutex_unlock(&limits_lock);
+        return n;
 }
 
 void journal_event(enum journal_event event, int priority, const struct journal_field *fields,

@@ -84,6 +84,9 @@ void journal_log(int priority, const char *fmt, ...) __attribute__((format(print
  */
 void journal_flush(void);
 
+/* Lines that no rate limit let through, since the start. */
+uint64_t journal_n_swallowed(void);
+
 /* Room for @n escaped bytes and the NUL. */
 #define JOURNAL_ESCAPED(n) (4 * (n) + 1)
 

@@ -45,6 +45,7 @@ static bool is_of_type(json_object *v, const char *type)
                 { "null", json_type_null },
                 { "boolean", json_type_boolean },
                 { "integer", json_type_int },
+                { "number", json_type_double },
                 { "string", json_type_string },
                 { "array", json_type_array },
                 { "object", json_type_object },

@@ -62,6 +62,7 @@ enum vgpu_msg_type {
 enum vgpu_query {
         VGPU_QUERY_STATUS = 1,
         VGPU_QUERY_CLIENTS = 2,
+        VGPU_QUERY_METRICS = 3, /* counters and histograms: docs/metrics.schema.json */
 };
 
 enum vgpu_goodbye {

@@ -1,0 +1,240 @@
+/*
+ * metrics_json.c - the daemon's counters as JSON (schema 1, docs/metrics.schema.json)
+ *
+ * Names are data: one table for each part. Buckets are cumulative, and every second one is written down: two an octave say enough,
+ * and a fixed set keeps its meaning from one answer to the next.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "metrics.h"
+
+#define BUCKETS_A_STEP 2
+
+_Static_assert((HISTOGRAM_BOUNDED - 1) % BUCKETS_A_STEP == 0, "the last bound is written down");
+
+struct field {
+        const char *key;
+        size_t at; /* of an uint64_t */
+};
+
+#define COUNTER(name_)                                                                             \
+        {                                                                                          \
+#name_, offsetof(struct metrics_counters, name_)                                   \
+        }
+#define GAUGE(name_)                                                                               \
+        {                                                                                          \
+#name_, offsetof(struct metrics_gauges, name_)                                     \
+        }
+#define SKIP(name_)                                                                                \
+        {                                                                                          \
+#name_, offsetof(struct metrics_skips, name_)                                      \
+        }
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct field counters[] = {
+        COUNTER(looks),
+        COUNTER(frames),
+        COUNTER(copied_bytes),
+        COUNTER(torn_retries),
+        COUNTER(searches),
+        COUNTER(epochs),
+        COUNTER(restarts),
+        COUNTER(wakes),
+        COUNTER(wakes_full),
+        COUNTER(wake_batches),
+        COUNTER(clients_accepted),
+        COUNTER(clients_left),
+        COUNTER(clients_dropped_by_admin),
+        COUNTER(frame_requests),
+        COUNTER(rings),
+        COUNTER(rings_deferred),
+        COUNTER(leases_ended),
+        COUNTER(reloads),
+        COUNTER(journal_swallowed),
+};
+
+static const struct field gauges[] = {
+        GAUGE(clients),
+        GAUGE(max_clients),
+        GAUGE(ring_bytes),
+        GAUGE(old_rings),
+        GAUGE(old_ring_bytes),
+        GAUGE(held),
+        GAUGE(epoch),
+        GAUGE(fds),
+        GAUGE(rss_bytes),
+};
+
+static const struct field skips[] = {
+        SKIP(busy),
+        SKIP(remapped),
+        SKIP(too_big),
+        SKIP(malformed),
+        SKIP(late),
+        SKIP(overtaken),
+};
+
+static const char *const goodbyes[VGPU_N_GOODBYES] = {
+        /* not here: who leaves by itself is no client that was dropped */
+        [VGPU_GOODBYE_STOPPING] = "stopping",
+        [VGPU_GOODBYE_VERSION] = "version",
+        [VGPU_GOODBYE_MALFORMED] = "malformed",
+        [VGPU_GOODBYE_UNSUPPORTED] = "unsupported",
+        [VGPU_GOODBYE_FULL] = "full",
+        [VGPU_GOODBYE_TOO_LATE] = "too_late",
+        [VGPU_GOODBYE_UNREAD] = "unread",
+        [VGPU_GOODBYE_DENIED] = "denied",
+        [VGPU_GOODBYE_DROPPED] = "dropped",
+        [VGPU_GOODBYE_INTERNAL] = "internal",
+        [VGPU_GOODBYE_FLOOD] = "flood",
+};
+
+static const char *const histograms[METRICS_N_HISTOGRAMS] = {
+        [METRICS_LOOK] = "look",
+        [METRICS_SAMPLE] = "sample",
+        [METRICS_PUBLISH] = "publish",
+        [METRICS_WAKE] = "wake",
+        [METRICS_POLL_GAP] = "poll_gap",
+        [METRICS_FRAME_INTERVAL] = "frame_interval",
+};
+
+static void add_u64(struct json_object *o, const char *key, uint64_t value)
+{
+        json_object_object_add(o, key, json_object_new_uint64(value));
+}
+
+static void add_fields(
+        struct json_object *o, const struct field *fields, size_t n, const void *values)
+{
+        for (size_t i = 0; i < n; i++) {
+                uint64_t value;
+
+                memcpy(&value, (const char *)values + fields[i].at, sizeof(value));
+                add_u64(o, fields[i].key, value);
+        }
+}
+
+static struct json_object *fields_json(const struct field *fields, size_t n, const void *values)
+{
+        struct json_object *o = json_object_new_object();
+
+        add_fields(o, fields, n, values);
+        return o;
+}
+
+static struct json_object *goodbyes_json(const uint64_t *counts)
+{
+        struct json_object *o = json_object_new_object();
+
+        for (int i = 0; i < VGPU_N_GOODBYES; i++)
+                if (goodbyes[i])
+                        add_u64(o, goodbyes[i], counts[i]);
+        return o;
+}
+
+static struct json_object *counters_json(const struct metrics *m)
+{
+        struct json_object *o = fields_json(counters, N_OF(counters), &m->counters);
+
+        json_object_object_add(o, "skips", fields_json(skips, N_OF(skips), &m->skips));
+        json_object_object_add(o, "clients_refused", goodbyes_json(m->refused));
+        json_object_object_add(o, "clients_dropped", goodbyes_json(m->dropped));
+        return o;
+}
+
+static struct json_object *gauges_json(const struct metrics *m)
+{
+        struct json_object *o = fields_json(gauges, N_OF(gauges), &m->gauges);
+
+        json_object_object_add(o, "fps", json_object_new_double(m->fps));
+        return o;
+}
+
+static struct json_object *buckets_json(const struct histogram *h)
+{
+        struct json_object *a = json_object_new_array();
+        uint64_t n = 0;
+
+        for (unsigned i = 0; i < HISTOGRAM_BOUNDED; i++) {
+                struct json_object *o;
+
+                n += h->bucket[i];
+                if (i % BUCKETS_A_STEP != 0)
+                        continue;
+                o = json_object_new_object();
+                add_u64(o, "le", histogram_bound(i));
+                add_u64(o, "count", n);
+                json_object_array_add(a, o);
+        }
+        return a;
+}
+
+static struct json_object *histogram_json(const struct histogram *h)
+{
+        struct json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "unit", json_object_new_string("ns"));
+        add_u64(o, "count", histogram_count(h));
+        add_u64(o, "sum", h->sum);
+        add_u64(o, "max", h->max);
+        add_u64(o, "p50", histogram_quantile(h, 500));
+        add_u64(o, "p99", histogram_quantile(h, 990));
+        json_object_object_add(o, "buckets", buckets_json(h));
+        return o;
+}
+
+static struct json_object *histograms_json(const struct metrics *m)
+{
+        struct json_object *o = json_object_new_object();
+
+        for (int i = 0; i < METRICS_N_HISTOGRAMS; i++)
+                json_object_object_add(o, histograms[i], histogram_json(m->histograms[i]));
+        return o;
+}
+
+static struct json_object *states_json(const struct metrics *m)
+{
+        struct json_object *o = json_object_new_object();
+
+        for (int i = 0; i < GUEST_N_STATES; i++)
+                add_u64(o, guest_state_name((enum guest_state)i), m->states_ms[i]);
+        return o;
+}
+
+int metrics_json(const struct metrics *m, char *buf, size_t cap)
+{
+        struct json_object *o = json_object_new_object();
+        const char *text;
+        size_t len = 0;
+
+        add_u64(o, "schema", 1);
+        json_object_object_add(o, "name", json_object_new_string(m->name));
+        add_u64(o, "pid", m->pid);
+        add_u64(o, "uptime_ms", m->uptime_ms);
+        json_object_object_add(o, "state", json_object_new_string(guest_state_name(m->state)));
+        add_u64(o, "since_ms", m->since_ms);
+        json_object_object_add(o, "counters", counters_json(m));
+        json_object_object_add(o, "gauges", gauges_json(m));
+        json_object_object_add(o, "histograms", histograms_json(m));
+        json_object_object_add(o, "states_ms", states_json(m));
+
+        text = json_object_to_json_string_length(
+                o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+        if (text && len <= cap)
+                memcpy(buf, text, len);
+        json_object_put(o);
+        if (!text)
+                return -ENOMEM;
+        return len <= cap ? (int)len : -EMSGSIZE;
+}
+
+int daemon_metrics_json(struct daemon *d, char *buf, size_t cap)
+{
+        struct metrics m;
+
+        metrics_gather(d, &m);
+        return metrics_json(&m, buf, cap);
+}
