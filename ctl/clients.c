@@ -7,7 +7,6 @@
 #include "clients.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -15,6 +14,8 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "field.h"
+#include "pager.h"
 #include "text.h"
 #include "vgpu_client.h"
 #include "vgpu_protocol.h"
@@ -28,16 +29,11 @@ struct column {
         const char *key;
 };
 
-static json_object *member(json_object *o, const char *key)
-{
-        return json_object_is_type(o, json_type_object) ? json_object_object_get(o, key) : NULL;
-}
-
 /* ---- cells ------------------------------------------------------------------------------------------------------- */
 
 static void print_number(json_object *client, const char *key, char cell[CELL_MAX])
 {
-        json_object *value = member(client, key);
+        json_object *value = field(client, key);
 
         if (value)
                 snprintf(cell, CELL_MAX, "%" PRIu64, json_object_get_uint64(value));
@@ -45,7 +41,7 @@ static void print_number(json_object *client, const char *key, char cell[CELL_MA
 
 static void print_text(json_object *client, const char *key, char cell[CELL_MAX])
 {
-        const char *value = json_object_get_string(member(client, key));
+        const char *value = json_object_get_string(field(client, key));
 
         if (value && value[0])
                 text_escape_rest(cell, CELL_MAX, value, strlen(value));
@@ -53,7 +49,7 @@ static void print_text(json_object *client, const char *key, char cell[CELL_MAX]
 
 static void print_flag(json_object *client, const char *key, char cell[CELL_MAX])
 {
-        json_object *value = member(client, key);
+        json_object *value = field(client, key);
 
         if (value)
                 snprintf(cell, CELL_MAX, "%s", json_object_get_boolean(value) ? "yes" : "no");
@@ -61,7 +57,7 @@ static void print_flag(json_object *client, const char *key, char cell[CELL_MAX]
 
 static void print_since(json_object *client, const char *key, char cell[CELL_MAX])
 {
-        json_object *value = member(client, key);
+        json_object *value = field(client, key);
 
         if (value)
                 text_duration(cell, CELL_MAX, json_object_get_uint64(value));
@@ -70,11 +66,11 @@ static void print_since(json_object *client, const char *key, char cell[CELL_MAX
 /* Over all of the time it has been connected; in the first second that says nothing. */
 static void print_fps(json_object *client, const char *key, char cell[CELL_MAX])
 {
-        uint64_t ms = json_object_get_uint64(member(client, "since_ms"));
+        uint64_t ms = json_object_get_uint64(field(client, "since_ms"));
 
         if (ms >= 1000)
                 snprintf(cell, CELL_MAX, "%.1f",
-                        (double)json_object_get_uint64(member(client, key)) * 1e3 / (double)ms);
+                        (double)json_object_get_uint64(field(client, key)) * 1e3 / (double)ms);
 }
 
 static const struct column columns[] = {
@@ -144,7 +140,7 @@ static void print_table(FILE *f, json_object *list, size_t n, bool legend, row_c
 
 int clients_print(FILE *f, json_object *clients, bool legend)
 {
-        json_object *list = member(clients, "clients");
+        json_object *list = field(clients, "clients");
         row_cells *rows;
         size_t n;
 
@@ -166,12 +162,12 @@ int clients_print(FILE *f, json_object *clients, bool legend)
 
 void clients_add_users(json_object *clients)
 {
-        json_object *list = member(clients, "clients");
+        json_object *list = field(clients, "clients");
         size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
 
         for (size_t i = 0; i < n; i++) {
                 json_object *client = json_object_array_get_idx(list, i);
-                json_object *uid = member(client, "uid");
+                json_object *uid = field(client, "uid");
                 const struct passwd *user =
                         uid ? getpwuid((uid_t)json_object_get_uint64(uid)) : NULL;
 
@@ -186,8 +182,8 @@ void clients_add_users(json_object *clients)
 /* The answer has a limit, and a list that is not whole must not look so. */
 static void tell_rest(json_object *clients)
 {
-        uint64_t total = json_object_get_uint64(member(clients, "total"));
-        uint64_t listed = json_object_get_uint64(member(clients, "listed"));
+        uint64_t total = json_object_get_uint64(field(clients, "total"));
+        uint64_t listed = json_object_get_uint64(field(clients, "listed"));
 
         if (listed < total)
                 ctl_fail("%" PRIu64 " of %" PRIu64 " clients are shown, more do not fit the "
@@ -195,20 +191,28 @@ static void tell_rest(json_object *clients)
                         listed, total);
 }
 
-static int show(const char *path, const char *reply, bool json, bool legend)
+int clients_run(struct ctl *ctl, int argc, char **argv)
 {
-        json_object *clients = json_tokener_parse(reply);
-        int r = 0;
+        int r = ctl_no_arguments(ctl, argc, argv);
+        json_object *clients;
+        const char *path;
+        char buf[256];
 
+        if (r)
+                return r;
+        path = ctl_socket(ctl, buf, sizeof buf);
+        clients = path ? ctl_ask(path, VGPU_QUERY_CLIENTS, "list of clients") : NULL;
+        if (!clients)
+                return CTL_FAILED;
         clients_add_users(clients);
-        if (!json_object_is_type(member(clients, "clients"), json_type_array))
+        if (!json_object_is_type(field(clients, "clients"), json_type_array)) {
                 r = -EINVAL;
-        else if (json)
-                puts(json_object_to_json_string_ext(
-                        clients, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                         JSON_C_TO_STRING_NOSLASHESCAPE));
-        else
-                r = clients_print(stdout, clients, legend);
+        } else if (ctl->json) {
+                ctl_print_json(ctl, clients);
+        } else {
+                pager_open(ctl);
+                r = clients_print(stdout, clients, !ctl->no_legend);
+        }
         if (r == 0)
                 tell_rest(clients);
         json_object_put(clients);
@@ -218,40 +222,26 @@ static int show(const char *path, const char *reply, bool json, bool legend)
                 return ctl_fail("'%s' answered with something that is no list of clients; is it a "
                                 "vgpud of this version?",
                         path);
-        return fflush(stdout) ? ctl_fail("cannot write the result: %s", strerror(errno)) : CTL_OK;
+        return ctl_done();
 }
 
-int clients_run(const struct ctl *ctl, int argc, char **argv)
+static void print_dropped(const struct ctl *ctl, uint32_t pid, uint32_t n)
 {
-        static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-                { "no-legend", no_argument, NULL, 'n' }, { 0 } };
-        struct vgpu_client_failure why = { 0 };
-        char buf[256], *reply = NULL;
-        bool json = false, legend = true;
-        const char *path;
-        int c, r;
+        json_object *o;
 
-        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-                if (c == 'j')
-                        json = true;
-                else if (c == 'n')
-                        legend = false;
-                else
-                        return ctl_bad_option(argv, c);
+        if (!ctl->json) {
+                printf("Dropped %u client%s of process %u.\n", n, n == 1 ? "" : "s", pid);
+                return;
         }
-        if (optind < argc)
-                return ctl_usage(argv[0], "what is '%s'?", argv[optind]);
-        path = ctl_socket(ctl, buf, sizeof buf);
-        if (!path)
-                return CTL_FAILED;
-        if (vgpu_client_query(path, VGPU_QUERY_CLIENTS, 0, &reply, &why) < 0)
-                return ctl_connect_failed(path, &why);
-        r = show(path, reply, json, legend);
-        free(reply);
-        return r;
+        o = json_object_new_object();
+        json_object_object_add(o, "schema", json_object_new_int(1));
+        json_object_object_add(o, "pid", json_object_new_uint64(pid));
+        json_object_object_add(o, "dropped", json_object_new_uint64(n));
+        ctl_print_json(ctl, o);
+        json_object_put(o);
 }
 
-static int drop(const char *path, uint32_t pid)
+static int drop(const struct ctl *ctl, const char *path, uint32_t pid)
 {
         struct vgpu_client_failure why = { 0 };
         uint32_t n = 0;
@@ -265,21 +255,19 @@ static int drop(const char *path, uint32_t pid)
                                 "admin_groups name may drop clients");
         if (r < 0)
                 return ctl_connect_failed(path, &why);
-        printf("Dropped %u client%s of process %u.\n", n, n == 1 ? "" : "s", pid);
-        return fflush(stdout) ? ctl_fail("cannot write the result: %s", strerror(errno)) : CTL_OK;
+        print_dropped(ctl, pid, n);
+        return ctl_done();
 }
 
-int drop_run(const struct ctl *ctl, int argc, char **argv)
+int drop_run(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = { { 0 } };
+        static const struct option none[] = { { 0 } };
         const char *path;
         char buf[256];
         uint64_t pid;
-        int c;
 
-        c = getopt_long(argc, argv, ":", options, NULL);
-        if (c != -1)
-                return ctl_bad_option(argv, c);
+        if (ctl_getopt(ctl, argc, argv, "", none) < 0)
+                return CTL_USAGE;
         if (optind >= argc)
                 return ctl_usage(argv[0], "which process?");
         if (optind + 1 < argc)
@@ -287,5 +275,5 @@ int drop_run(const struct ctl *ctl, int argc, char **argv)
         if (text_to_u64(argv[optind], &pid) < 0 || pid == 0 || pid > INT32_MAX)
                 return ctl_usage(argv[0], "'%s' is no process id", argv[optind]);
         path = ctl_socket(ctl, buf, sizeof buf);
-        return path ? drop(path, (uint32_t)pid) : CTL_FAILED;
+        return path ? drop(ctl, path, (uint32_t)pid) : CTL_FAILED;
 }

@@ -3,35 +3,32 @@
  */
 #include "ctl.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <glob.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "pager.h"
 #include "text.h"
 #include "vgpu_client.h"
 
 static const struct command commands[] = {
         {
                 .name = "status",
-                .arguments = "[--json]",
+                .arguments = "",
                 .summary = "show what the daemon sees",
-                .help = "  --json          print the daemon's answer as one JSON object\n",
+                .help = "",
                 .run = status_run,
         },
         {
                 .name = "clients",
-                .arguments = "[--json] [--no-legend]",
+                .arguments = "",
                 .summary = "list who reads the stream, and how well they keep up",
-                .help = "  --json          print one JSON object\n"
-                        "  --no-legend     leave the titles out\n"
-                        "\n"
-                        "Frames, missed, torn and leases are by the client's own account, which "
+                .help = "Frames, missed, torn and leases are by the client's own account, which "
                         "it sends\n"
                         "once a second.\n",
                 .run = clients_run,
@@ -74,7 +71,7 @@ static const struct command commands[] = {
         {
                 .name = "probe",
                 .arguments = "--ram FILE [--ram FILE]... [--machine M] [--ram-size S] [--kcr3 HEX] "
-                             "[--processes] [--json]",
+                             "[--processes]",
                 .summary = "look for a region in a guest's RAM, without a daemon",
                 .help = "  --ram FILE      the guest's RAM: memory-backend-file's path, or "
                         "/proc/PID/fd/N of a memfd;\n"
@@ -87,7 +84,6 @@ static const struct command commands[] = {
                         "file's size)\n"
                         "  --kcr3 HEX      System page-table root (default: found)\n"
                         "  --processes     list the guest's processes\n"
-                        "  --json          print one JSON object at the end\n"
                         "\n"
                         "Prints each stage with its result, or the reason it failed and what to "
                         "try next.\n",
@@ -105,27 +101,33 @@ static const struct command *command_named(const char *name)
         return NULL;
 }
 
+bool ctl_is_command(const char *name)
+{
+        return command_named(name) != NULL;
+}
+
 static int help(void)
 {
-        printf("Usage: vgpuctl [--socket PATH] COMMAND [OPTION]...\n\n"
+        printf("Usage: vgpuctl [--vm NAME] COMMAND [OPTION]...\n\n"
                "Look at a running vgpud, or at a guest's memory without one.\n\n"
                "Commands:\n");
         for (size_t i = 0; i < N_COMMANDS; i++)
                 printf("  %-12s %s\n", commands[i].name, commands[i].summary);
-        printf("\nOptions:\n"
-               "  --socket PATH   the daemon's socket (default: the only *.sock in " CTL_SOCKET_DIR
-               ")\n"
+        printf("\nOptions, in front of the command or behind it:\n%s"
                "  --help          this text; after a command, that command's\n"
                "  --version       the version\n"
                "\n"
-               "Exit status: 0 done, 1 failed and said why, 2 wrong usage.\n");
+               "Exit status: 0 done, 1 failed and said why, 2 wrong usage.\n",
+                ctl_options_help);
         return CTL_OK;
 }
 
 static int help_on(const struct command *c)
 {
-        printf("Usage: vgpuctl [--socket PATH] %s %s\n\n%s.\n\n%s", c->name, c->arguments,
-                c->summary, c->help);
+        printf("Usage: vgpuctl [--vm NAME] %s%s%s\n\n%s.\n\n%s%sOptions of every command "
+               "(vgpuctl --help): --vm, --socket, -j, --json, --no-pager, --no-legend\n",
+                c->name, c->arguments[0] ? " " : "", c->arguments, c->summary, c->help,
+                c->help[0] ? "\n" : "");
         return CTL_OK;
 }
 
@@ -157,15 +159,23 @@ int ctl_usage(const char *command, const char *format, ...)
         return CTL_USAGE;
 }
 
-int ctl_bad_option(char **argv, int c)
+/* --vm names a socket whether or not it is there: that it is not is said when it is connected to. */
+static const char *socket_of(const struct ctl *ctl, char *buf, size_t cap)
 {
-        const char *command = command_named(argv[0]) ? argv[0] : NULL;
+        if ((size_t)snprintf(buf, cap, "%s/%s.sock", ctl->socket_dir, ctl->vm) < cap)
+                return buf;
+        ctl_fail("'%s' is too long a name", ctl->vm);
+        return NULL;
+}
 
-        if (c == ':')
-                return ctl_usage(command, "%s needs a value", argv[optind - 1]);
-        if (optopt > 0 && optopt < 256 && isprint(optopt))
-                return ctl_usage(command, "unknown option '-%c'", optopt);
-        return ctl_usage(command, "unknown option '%s'", argv[optind - 1]);
+/* As it would be chosen. A name may hold what a terminal would take for an order. */
+static void list_socket(const char *path)
+{
+        const char *name = strrchr(path, '/') + 1;
+        char shown[1024];
+
+        fprintf(stderr, "  --vm %s\n",
+                text_escape(shown, sizeof shown, name, strlen(name) - strlen(".sock")));
 }
 
 const char *ctl_socket(const struct ctl *ctl, char *buf, size_t cap)
@@ -176,6 +186,8 @@ const char *ctl_socket(const struct ctl *ctl, char *buf, size_t cap)
 
         if (ctl->socket)
                 return ctl->socket;
+        if (ctl->vm)
+                return socket_of(ctl, buf, cap);
         snprintf(pattern, sizeof pattern, "%s/*.sock", ctl->socket_dir);
         glob(pattern, 0, NULL, &found);
         if (found.gl_pathc == 0) {
@@ -183,10 +195,10 @@ const char *ctl_socket(const struct ctl *ctl, char *buf, size_t cap)
                          "with --socket",
                         ctl->socket_dir);
         } else if (found.gl_pathc > 1) {
-                ctl_fail("%zu sockets in %s; choose one with --socket:", found.gl_pathc,
+                ctl_fail("%zu machines have a socket in %s; choose one:", found.gl_pathc,
                         ctl->socket_dir);
                 for (size_t i = 0; i < found.gl_pathc; i++)
-                        fprintf(stderr, "  %s\n", found.gl_pathv[i]);
+                        list_socket(found.gl_pathv[i]);
         } else if ((size_t)snprintf(buf, cap, "%s", found.gl_pathv[0]) < cap) {
                 path = buf;
         }
@@ -241,9 +253,46 @@ static bool wants_help(int argc, char **argv)
         return false;
 }
 
-static int dispatch(const struct ctl *ctl, int argc, char **argv)
+json_object *ctl_ask(const char *path, unsigned what, const char *noun)
+{
+        struct vgpu_client_failure why = { 0 };
+        json_object *answer;
+        char *reply = NULL;
+
+        if (vgpu_client_query(path, what, 0, &reply, &why) < 0) {
+                ctl_connect_failed(path, &why);
+                return NULL;
+        }
+        answer = json_tokener_parse(reply);
+        free(reply);
+        if (json_object_is_type(answer, json_type_object))
+                return answer;
+        json_object_put(answer);
+        ctl_fail("'%s' answered with something that is no %s; is it a vgpud of this version?", path,
+                noun);
+        return NULL;
+}
+
+void ctl_print_json(const struct ctl *ctl, json_object *o)
+{
+        int form = ctl->json == CTL_JSON_PRETTY ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
+                                                : JSON_C_TO_STRING_PLAIN;
+
+        puts(json_object_to_json_string_ext(o, form | JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+/* Who leaves the pager before the end has seen enough. */
+int ctl_done(void)
+{
+        if (fflush(stdout) && errno != EPIPE)
+                return ctl_fail("cannot write the result: %s", strerror(errno));
+        return CTL_OK;
+}
+
+static int dispatch(struct ctl *ctl, int argc, char **argv)
 {
         const struct command *c;
+        int r;
 
         if (argc == 0)
                 return ctl_usage(NULL, "which command?");
@@ -256,34 +305,30 @@ static int dispatch(const struct ctl *ctl, int argc, char **argv)
                 return help_on(c);
         /* getopt's own state must not be carried over from the options in front of the command. */
         optind = 0;
-        return c->run(ctl, argc, argv);
+        r = c->run(ctl, argc, argv);
+        pager_close();
+        return r;
 }
 
 int ctl_main(int argc, char **argv)
 {
+        enum { VERSION = CTL_OPTION_OWN };
         static const struct option options[] = {
-                { "socket", required_argument, NULL, 's' },
                 { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
+                { "version", no_argument, NULL, VERSION },
                 { 0 },
         };
         struct ctl ctl = { .socket_dir = CTL_SOCKET_DIR };
         int c;
 
         opterr = 0;
-        while ((c = getopt_long(argc, argv, "+:h", options, NULL)) != -1) {
-                switch (c) {
-                case 's':
-                        ctl.socket = optarg;
-                        break;
-                case 'h':
+        while ((c = ctl_getopt(&ctl, argc, argv, "h", options)) != 0) {
+                if (c < 0)
+                        return CTL_USAGE;
+                if (c == 'h')
                         return help();
-                case 'V':
-                        printf("vgpuctl %s\n", VGPUD_VERSION);
-                        return CTL_OK;
-                default:
-                        return ctl_bad_option(argv, c);
-                }
+                printf("vgpuctl %s\n", VGPUD_VERSION);
+                return CTL_OK;
         }
         return dispatch(&ctl, argc - optind, argv + optind);
 }

@@ -239,45 +239,40 @@ bool probe(struct probe_report *report, const struct probe_request *request)
         return found;
 }
 
-static int run(const struct probe_request *request, bool json)
+static int run(const struct ctl *ctl, const struct probe_request *request)
 {
         struct probe_report report;
         const char *reason;
         bool found;
 
         if (probe_report_init(
-                    &report, json ? NULL : stdout, isatty(STDERR_FILENO) ? stderr : NULL) < 0)
+                    &report, ctl->json ? NULL : stdout, isatty(STDERR_FILENO) ? stderr : NULL) < 0)
                 return ctl_fail("out of memory");
         found = probe(&report, request);
-        if (json)
-                puts(json_object_to_json_string_ext(
-                        report.result, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                               JSON_C_TO_STRING_NOSLASHESCAPE));
+        if (ctl->json)
+                ctl_print_json(ctl, report.result);
         reason = probe_reason(&report);
         if (reason)
                 ctl_fail("no live region: %s", reason);
         probe_report_deinit(&report);
-        if (fflush(stdout))
-                return ctl_fail("cannot write the result: %s", strerror(errno));
-        return found ? CTL_OK : CTL_FAILED;
+        return ctl_done() == CTL_OK && found ? CTL_OK : CTL_FAILED;
 }
 
 /* Return: 0, or an exit code after having said what is wrong. */
-static int parse(int argc, char **argv, struct probe_request *ret, bool *ret_json)
+static int parse(struct ctl *ctl, int argc, char **argv, struct probe_request *ret)
 {
-        enum { RAM, MACHINE, RAM_SIZE, KCR3, PROCESSES, JSON };
+        enum { RAM = CTL_OPTION_OWN, MACHINE, RAM_SIZE, KCR3, PROCESSES };
         static const struct option options[] = {
                 { "ram", required_argument, NULL, RAM },
                 { "machine", required_argument, NULL, MACHINE },
                 { "ram-size", required_argument, NULL, RAM_SIZE },
                 { "kcr3", required_argument, NULL, KCR3 },
                 { "processes", no_argument, NULL, PROCESSES },
-                { "json", no_argument, NULL, JSON },
                 { 0 },
         };
         int c;
 
-        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        while ((c = ctl_getopt(ctl, argc, argv, "", options)) != 0) {
                 switch (c) {
                 case RAM:
                         if (ret->n_ram == VGPU_SOURCE_FILES_MAX)
@@ -305,11 +300,8 @@ static int parse(int argc, char **argv, struct probe_request *ret, bool *ret_jso
                 case PROCESSES:
                         ret->list = true;
                         break;
-                case JSON:
-                        *ret_json = true;
-                        break;
                 default:
-                        return ctl_bad_option(argv, c);
+                        return CTL_USAGE;
                 }
         }
         if (optind < argc)
@@ -319,12 +311,10 @@ static int parse(int argc, char **argv, struct probe_request *ret, bool *ret_jso
         return 0;
 }
 
-int probe_run(const struct ctl *ctl, int argc, char **argv)
+int probe_run(struct ctl *ctl, int argc, char **argv)
 {
         struct probe_request request = { .machine = VGPU_MACHINE_Q35 };
-        bool json = false;
-        int r = parse(argc, argv, &request, &json);
+        int r = parse(ctl, argc, argv, &request);
 
-        (void)ctl;
-        return r ? r : run(&request, json);
+        return r ? r : run(ctl, &request);
 }

@@ -160,11 +160,12 @@ static int take(const char *path, const char *file, bool with_cursor, uint64_t t
         return r;
 }
 
-int screenshot_run(const struct ctl *ctl, int argc, char **argv)
+int screenshot_run(struct ctl *ctl, int argc, char **argv)
 {
+        enum { NO_CURSOR = CTL_OPTION_OWN, TIMEOUT };
         static const struct option options[] = {
-                { "no-cursor", no_argument, NULL, 'n' },
-                { "timeout", required_argument, NULL, 't' },
+                { "no-cursor", no_argument, NULL, NO_CURSOR },
+                { "timeout", required_argument, NULL, TIMEOUT },
                 { 0 },
         };
         uint64_t timeout_ms = DEFAULT_TIMEOUT_MS;
@@ -173,17 +174,17 @@ int screenshot_run(const struct ctl *ctl, int argc, char **argv)
         const char *path;
         int c;
 
-        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        while ((c = ctl_getopt(ctl, argc, argv, "", options)) != 0) {
                 switch (c) {
-                case 'n':
+                case NO_CURSOR:
                         with_cursor = false;
                         break;
-                case 't':
+                case TIMEOUT:
                         if (text_to_ms(optarg, &timeout_ms) < 0)
                                 return ctl_usage(argv[0], "'%s' is no number of seconds", optarg);
                         break;
                 default:
-                        return ctl_bad_option(argv, c);
+                        return CTL_USAGE;
                 }
         }
         if (optind == argc)

@@ -24,6 +24,7 @@
 #define LINE_MAX_BYTES     256
 
 struct watch {
+        const struct ctl *ctl;
         struct vgpu_client *client;
         bool terminal;
         uint64_t period_ns;
@@ -96,6 +97,37 @@ static void format_line(struct watch *w, uint64_t now_ns, char *buf, size_t cap)
         }
 }
 
+/* One object a line, whatever form was asked for: it is a stream. */
+static void print_object(struct watch *w, uint64_t now_ns)
+{
+        const struct ctl line = { .json = CTL_JSON_SHORT };
+        double seconds = (double)latency_between(w->period_began_ns, now_ns) / 1e9;
+        json_object *o = json_object_new_object();
+        struct vgpu_client_state state;
+        char fourcc[20];
+
+        vgpu_client_state(w->client, &state);
+        json_object_object_add(o, "schema", json_object_new_int(1));
+        json_object_object_add(o, "connected", json_object_new_boolean(state.connected));
+        json_object_object_add(
+                o, "state", json_object_new_string(vgpu_client_state_name(state.stream.state)));
+        json_object_object_add(o, "width", json_object_new_uint64(w->frame.width));
+        json_object_object_add(o, "height", json_object_new_uint64(w->frame.height));
+        json_object_object_add(o, "format",
+                w->last_serial ? json_object_new_string(text_escape(fourcc, sizeof fourcc,
+                                         (const char *)&w->frame.fourcc, sizeof w->frame.fourcc))
+                               : NULL);
+        json_object_object_add(o, "fps",
+                json_object_new_double(seconds > 0 ? (double)w->n_period / seconds : 0.0));
+        json_object_object_add(o, "missed", json_object_new_uint64(w->n_missed));
+        json_object_object_add(
+                o, "latency_p50_ns", json_object_new_uint64(latency_quantile(&w->latency, 0.5)));
+        json_object_object_add(
+                o, "latency_p99_ns", json_object_new_uint64(latency_quantile(&w->latency, 0.99)));
+        ctl_print_json(&line, o);
+        json_object_put(o);
+}
+
 /* A line that wraps could not be rewritten in place. */
 static int terminal_columns(void)
 {
@@ -110,7 +142,9 @@ static void print(struct watch *w, uint64_t now_ns)
         char buf[LINE_MAX_BYTES];
 
         format_line(w, now_ns, buf, sizeof buf);
-        if (w->terminal)
+        if (w->ctl->json)
+                print_object(w, now_ns);
+        else if (w->terminal)
                 printf("\r%.*s\033[K", terminal_columns(), buf);
         else
                 puts(buf);
@@ -150,14 +184,14 @@ static int follow(struct watch *w, uint64_t ms)
         return 0;
 }
 
-static int watch(const char *path, uint64_t ms)
+static int watch(const struct ctl *ctl, const char *path, uint64_t ms)
 {
         struct vgpu_client_options options = {
                 .name = "vgpuctl watch",
                 .interest = VGPU_CLIENT_FRAME | VGPU_CLIENT_STATE,
         };
         struct vgpu_client_failure why = { 0 };
-        struct watch w = { .terminal = isatty(STDOUT_FILENO) };
+        struct watch w = { .ctl = ctl, .terminal = !ctl->json && isatty(STDOUT_FILENO) };
         int r = vgpu_client_connect(path, &options, &w.client, &why);
 
         if (r < 0)
@@ -173,23 +207,26 @@ static int watch(const char *path, uint64_t ms)
         return CTL_OK;
 }
 
-int watch_run(const struct ctl *ctl, int argc, char **argv)
+int watch_run(struct ctl *ctl, int argc, char **argv)
 {
-        static const struct option options[] = { { "seconds", required_argument, NULL, 's' },
-                { 0 } };
+        enum { SECONDS = CTL_OPTION_OWN };
+        static const struct option options[] = {
+                { "seconds", required_argument, NULL, SECONDS },
+                { 0 },
+        };
         uint64_t ms = 0;
         char buf[256];
         const char *path;
         int c;
 
-        while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-                if (c != 's')
-                        return ctl_bad_option(argv, c);
+        while ((c = ctl_getopt(ctl, argc, argv, "", options)) != 0) {
+                if (c < 0)
+                        return CTL_USAGE;
                 if (text_to_ms(optarg, &ms) < 0 || ms == 0)
                         return ctl_usage(argv[0], "'%s' is no number of seconds", optarg);
         }
         if (optind < argc)
                 return ctl_usage(argv[0], "what is '%s'?", argv[optind]);
         path = ctl_socket(ctl, buf, sizeof buf);
-        return path ? watch(path, ms) : CTL_FAILED;
+        return path ? watch(ctl, path, ms) : CTL_FAILED;
 }

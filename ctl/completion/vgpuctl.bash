@@ -1,8 +1,17 @@
-# bash completion for vgpuctl: commands, options, sockets of daemons, pids of clients. Uses nothing but bash itself.
+# bash completion for vgpuctl: commands, options, machines, sockets of daemons, pids of clients. Uses nothing but bash itself.
+
+# Names of machines: those with a configuration, and those with a socket.
+_vgpuctl_machines() {
+        local path
+        for path in $(compgen -G '/etc/vgpud/*.conf') $(compgen -G '/run/vgpud/*.sock'); do
+                path=${path##*/}
+                echo "${path%.*}"
+        done
+}
 
 _vgpuctl() {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-        local command="" socket="" i
+        local command="" socket=() i option
 
         # bash takes --socket=PATH for three words.
         if [[ $cur == '=' ]]; then
@@ -13,14 +22,15 @@ _vgpuctl() {
 
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in
-                --socket)
+                --socket | --vm)
+                        option=${COMP_WORDS[i]}
                         [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++))
-                        ((++i < COMP_CWORD)) && socket=${COMP_WORDS[i]}
+                        ((++i < COMP_CWORD)) && socket=("$option" "${COMP_WORDS[i]}")
                         ;;
+                --json) [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i += 2)) ;;
                 -*) ;;
                 *)
-                        command=${COMP_WORDS[i]}
-                        break
+                        [[ -n $command ]] || command=${COMP_WORDS[i]}
                         ;;
                 esac
         done
@@ -32,6 +42,17 @@ _vgpuctl() {
                 mapfile -t COMPREPLY < <(compgen -W "$(compgen -G '/run/vgpud/*.sock')" -- "$cur"
                         [[ -z $cur ]] || compgen -f -- "$cur")
                 return
+                ;;
+        --vm)
+                mapfile -t COMPREPLY < <(compgen -W "$(_vgpuctl_machines)" -- "$cur")
+                return
+                ;;
+        --json)
+                # Without a value it is complete; what follows a blank is another word.
+                if [[ ${COMP_WORDS[COMP_CWORD]} == '=' || ${COMP_WORDS[COMP_CWORD - 1]} == '=' ]]; then
+                        mapfile -t COMPREPLY < <(compgen -W 'pretty short off' -- "$cur")
+                        return
+                fi
                 ;;
         --ram)
                 compopt -o filenames 2>/dev/null
@@ -45,14 +66,12 @@ _vgpuctl() {
         --ram-size | --kcr3 | --seconds | --timeout) return ;;
         esac
 
-        local options=--help
+        local options='--socket --vm --json --no-pager --no-legend --help'
         case $command in
-        '') options='--socket --help --version' ;;
-        status) options+=' --json' ;;
-        clients) options+=' --json --no-legend' ;;
+        '') options+=' --version' ;;
         watch) options+=' --seconds' ;;
         screenshot) options+=' --no-cursor --timeout' ;;
-        probe) options+=' --ram --machine --ram-size --kcr3 --processes --json' ;;
+        probe) options+=' --ram --machine --ram-size --kcr3 --processes' ;;
         esac
 
         if [[ $cur == -* ]]; then
@@ -63,7 +82,7 @@ _vgpuctl() {
         '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch screenshot probe' -- "$cur") ;;
         drop)
                 # The third column; a daemon that does not answer has no pids to offer.
-                mapfile -t COMPREPLY < <(compgen -W "$(vgpuctl ${socket:+--socket "$socket"} clients --no-legend 2>/dev/null |
+                mapfile -t COMPREPLY < <(compgen -W "$(vgpuctl "${socket[@]}" clients --no-legend 2>/dev/null |
                         awk '{ print $3 }')" -- "$cur")
                 ;;
         screenshot)

@@ -41,6 +41,10 @@ static void a_wrong_command_line_ends_with_2_and_says_what_is_wrong(void **state
                 { { "--socket" }, "--socket needs a value" },
                 { { "status", "--bogus" }, "unknown option '--bogus'" },
                 { { "status", "extra" }, "what is 'extra'?" },
+                { { "--json=yaml", "status" }, "unknown form of JSON 'yaml'" },
+                { { "status", "--json=" }, "unknown form of JSON ''" },
+                { { "--vm", "../etc", "status" }, "'../etc' is no name of a machine" },
+                { { "status", "--vm", "" }, "'' is no name of a machine" },
                 { { "watch", "--seconds" }, "--seconds needs a value" },
                 { { "watch", "--seconds", "soon" }, "'soon' is no number of seconds" },
                 { { "watch", "--seconds", "-1" }, "'-1' is no number of seconds" },
@@ -83,7 +87,7 @@ static void help_and_version_are_answers_not_errors(void **state)
                 { { "-h" }, "screenshot" },
                 { { "help" }, "probe" },
                 { { "--version" }, "vgpuctl " },
-                { { "status", "--help" }, "Usage: vgpuctl [--socket PATH] status" },
+                { { "status", "--help" }, "Usage: vgpuctl [--vm NAME] status" },
                 { { "clients", "--help" }, "--no-legend" },
                 { { "drop", "--help" }, "admin_users" },
                 { { "watch", "--help" }, "--seconds" },
@@ -167,6 +171,9 @@ static void the_only_socket_is_found_and_two_are_a_question(void **state)
                         assert_string_equal(path, expected);
                 else
                         assert_null(path);
+                ctl.vm = "win11";
+                snprintf(expected, sizeof expected, "%s/win11.sock", dir);
+                assert_string_equal(ctl_socket(&ctl, buf, sizeof buf), expected);
                 ctl.socket = "/given";
                 assert_string_equal(ctl_socket(&ctl, buf, sizeof buf), "/given");
                 snprintf(command, sizeof command, "rm -rf '%s'", dir);

@@ -82,6 +82,34 @@ static void status_prints_lines_or_the_object(void **state)
         tool_result_deinit(&r);
 }
 
+static void json_is_one_line_in_a_pipe_and_many_when_it_is_to_be_pretty(void **state)
+{
+        static const struct {
+                const char *option;
+                int n_lines;
+        } cases[] = { { "-j", 1 }, { "--json", 1 }, { "--json=short", 1 }, { "--json=pretty", 4 } };
+
+        (void)state;
+        publisher.status = "{\"schema\":1,\"state\":\"absent\"}";
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                struct tool_result r = run(&beside, cases[i].option, "status", NULL, NULL);
+                int n = 0;
+
+                assert_int_equal(r.exit_code, 0);
+                for (const char *p = r.out; *p; p++)
+                        n += *p == '\n';
+                assert_int_equal(n, cases[i].n_lines);
+                tool_result_deinit(&r);
+        }
+        {
+                struct tool_result r = run(&beside, "status", "--json=off", "--no-pager", NULL);
+
+                assert_int_equal(r.exit_code, 0);
+                assert_non_null(strstr(r.out, "State: absent"));
+                tool_result_deinit(&r);
+        }
+}
+
 static void an_answer_that_is_no_status_is_an_error(void **state)
 {
         static const char *const answers[] = { "", "nonsense", "[1,2]", "{\"state\":" };
@@ -373,6 +401,31 @@ static void watch_tells_the_stream_and_ends_well_on_an_interrupt(void **state)
         tool_result_deinit(&r);
 }
 
+/* The same until an object tells of it. */
+static void turn_until_object(void *ctx, const char *out, int pid)
+{
+        struct publisher *p = ctx;
+
+        publisher_turn(p);
+        if (publisher_has_reader(p))
+                publish_picture(0);
+        if (strstr(out, "\"format\":\"XR24\""))
+                kill(pid, SIGINT);
+}
+
+static void watch_is_an_object_a_line_for_programs(void **state)
+{
+        const struct tool_company company = { .turn = turn_until_object, .ctx = &publisher };
+        struct tool_result r = run(&company, "watch", "--json", NULL, NULL);
+        json_object *o = json_tokener_parse(r.out);
+
+        (void)state;
+        assert_int_equal(r.exit_code, 0);
+        assert_true(json_object_is_type(o, json_type_object));
+        json_object_put(o);
+        tool_result_deinit(&r);
+}
+
 static void watch_ends_by_itself_when_told_how_long(void **state)
 {
         struct tool_result r = run(&beside, "watch", "--seconds", "0.05", NULL);
@@ -389,6 +442,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 CASE(status_prints_lines_or_the_object),
+                CASE(json_is_one_line_in_a_pipe_and_many_when_it_is_to_be_pretty),
                 CASE(an_answer_that_is_no_status_is_an_error),
                 CASE(clients_are_a_table_or_the_object),
                 CASE(a_dropped_process_is_told_and_counted),
@@ -400,6 +454,7 @@ int main(void)
                 CASE(an_unwritable_place_is_an_error_with_its_reason),
                 CASE(a_format_we_do_not_know_is_named),
                 CASE(watch_tells_the_stream_and_ends_well_on_an_interrupt),
+                CASE(watch_is_an_object_a_line_for_programs),
                 CASE(watch_ends_by_itself_when_told_how_long),
         };
 

@@ -22,6 +22,7 @@ said() { local IFS=' '; echo "\$*" >>$dir/said; }
 vgpuctl() {
         case "\$*" in
         *'--socket $dir/run/b.sock clients --no-legend'*) echo '0 root 33 b 1.0 s' ;;
+        '--vm b clients --no-legend') echo '0 root 34 b 1.0 s' ;;
         *'clients --no-legend'*) echo '0 root 11 a 1.0 s'; echo '0 root 12 b c 1.0 s' ;;
         *) said "\$@" ;;
         esac
@@ -69,6 +70,11 @@ options() {
         { "$@" --help | sed -nE 's/^ +(-[a-z], )?(--[a-z0-9-]+).*/\2/p'; echo --help; } | LC_ALL=C sort -u
 }
 
+# all COMMAND: its own and those of every command
+all() {
+        { options "$vgpuctl" "$1"; options "$vgpuctl"; } | grep -vx -e --version | LC_ALL=C sort -u
+}
+
 export LC_ALL=C
 mapfile -t words < <(commands)
 [[ ${#words[@]} -gt 3 ]]
@@ -77,14 +83,19 @@ becomes 'vgpuctl st' status
 mapfile -t words < <(options "$vgpuctl")
 becomes 'vgpuctl --' "$(sorted "${words[@]}")"
 for command in $(commands); do
-        mapfile -t words < <(options "$vgpuctl" "$command")
+        mapfile -t words < <(all "$command")
         becomes "vgpuctl --socket x $command --" "--socket x $command $(sorted "${words[@]}")"
 done
 becomes 'vgpuctl probe --machine ' 'probe --machine flat microvm pc q35'
 becomes 'vgpuctl watch --seconds ' 'watch --seconds'
 becomes 'vgpuctl --socket ' "--socket $dir/run/a.sock $dir/run/b.sock"
 becomes "vgpuctl --socket=$dir/run/b" "--socket=$dir/run/b.sock"
+becomes 'vgpuctl --vm ' '--vm a b win11'
+becomes 'vgpuctl --json=' '--json=off pretty short'
+becomes 'vgpuctl status --json=p' 'status --json=pretty'
+becomes 'vgpuctl --vm b --json dr' '--vm b --json drop'
 becomes 'vgpuctl drop ' 'drop 11 12'
+becomes 'vgpuctl --vm b drop ' '--vm b drop 34'
 becomes "vgpuctl --socket=$dir/run/b.sock drop " "--socket=$dir/run/b.sock drop 33"
 becomes 'vgpuctl screenshot ' 'screenshot folder x.png'
 mapfile -t words < <(options "$vgpud")
@@ -93,12 +104,23 @@ becomes 'vgpud --config ' "--config $dir/etc/win11.conf"
 becomes 'vgpud -c o' '-c own.conf'
 
 # zsh's files are only read here, but they are to know the same words.
+# knows COMMAND: the lines of _vgpuctl for it
+knows() {
+        awk -v command="$1" '
+                /^        [a-z |]+\)$/ { here = 0; for (i = 1; i <= NF; i++) if ($i == command || $i == command ")") here = 1 }
+                /;;/ { here = 0 }
+                here' "$folder/_vgpuctl"
+}
 for command in $(commands); do
         grep -q "^ *['\"]$command:" "$folder/_vgpuctl" || { echo "_vgpuctl does not know $command"; failed=1; }
-        for option in $(options "$vgpuctl" "$command"); do
-                sed -n "/^        $command)/,/;;/p" "$folder/_vgpuctl" | sed 's/\$help/--help[/' | grep -q -- "${option}[=[]" ||
+        knows "$command" | grep -qF '_arguments $common' || { echo "_vgpuctl gives $command no common options"; failed=1; }
+        for option in $(options "$vgpuctl" "$command" | grep -vx -e --help); do
+                knows "$command" | grep -q -- "${option}[=[]" ||
                         { echo "_vgpuctl does not know $command $option"; failed=1; }
         done
+done
+for option in $(options "$vgpuctl"); do
+        grep -q -- "${option}[=[]" "$folder/_vgpuctl" || { echo "_vgpuctl does not know $option"; failed=1; }
 done
 for option in $(options "$vgpud"); do
         grep -q -- "${option}[]}=[]" "$folder/_vgpud" || { echo "_vgpud does not know $option"; failed=1; }

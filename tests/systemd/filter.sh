@@ -87,7 +87,7 @@ daemon=$!
 
 # answers WANTED: wait until a line of the daemon's status has this text
 answers() {
-        until "$vgpuctl" --socket "$dir/run/demo.sock" status --json >"$dir/status" 2>"$dir/why" && grep -q "$1" "$dir/status"; do
+        until "$vgpuctl" --socket "$dir/run/demo.sock" status --json=pretty >"$dir/status" 2>"$dir/why" && grep -q "$1" "$dir/status"; do
                 if ! kill -0 "$daemon" 2>/dev/null; then
                         status=0
                         wait "$daemon" || status=$?
