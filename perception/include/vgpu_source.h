@@ -82,6 +82,7 @@ enum vgpu_source_reason {
         VGPU_SOURCE_BAD_LAYOUT,  /* pieces that overlap, or lie in no file */
         VGPU_SOURCE_IMAGE_BROKEN, /* an image's own headers contradict themselves or the file's size */
         VGPU_SOURCE_IMAGE_KIND, /* an image of a kind that does not hold all of memory, or not one of x86-64 */
+        VGPU_SOURCE_WRITABLE, /* a descriptor that was passed in could write to the guest */
 };
 
 struct vgpu_source_failure {
@@ -125,6 +126,21 @@ vgpu_source *vgpu_source_open_files(const char *const *paths, size_t n_paths,
  */
 vgpu_source *vgpu_source_open_layout(const char *const *paths, size_t n_paths,
         const struct vgpu_layout *layout, struct vgpu_source_failure *reterr_why);
+
+/**
+ * vgpu_source_open_handed() - the same from descriptors, for who may not open the files
+ * @fds:      in the nodes' order; borrowed, the source keeps duplicates
+ * @n_fds:    1 to VGPU_SOURCE_FILES_MAX
+ * @pidfd:    of the process whose RAM it is, borrowed; -1: not known
+ * @layout:   as for vgpu_source_open_layout(); NULL: by machine type and sizes, as vgpu_source_open_files()
+ * @machine, @ram_size: without effect where there is a layout
+ *
+ * A descriptor that is open for writing too is refused: nothing here shall be able to write to a guest. What became of the
+ * files no path tells: vgpu_source_check() goes by their size, their links, and the end of the process.
+ */
+vgpu_source *vgpu_source_open_handed(const int *fds, size_t n_fds, int pidfd,
+        const struct vgpu_layout *layout, enum vgpu_machine machine, uint64_t ram_size,
+        struct vgpu_source_failure *reterr_why);
 
 /**
  * vgpu_source_open_process() - memory of a QEMU that keeps it to itself, out of its address space
@@ -185,8 +201,8 @@ int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t 
  *
  * Two system calls for each, no read. A file that grew is still what it was.
  *
- * Return: 0, -ESTALE (truncated, or another file is at the path), -ENOENT (nothing is at the path any more), or what
- * else looking at the path said (-EACCES...).
+ * Return: 0, -ESTALE (truncated, or another file is at the path), -ENOENT (nothing is at the path any more; the process
+ * has ended), or what else looking at the path said (-EACCES...).
  */
 int vgpu_source_check(const vgpu_source *s);
 

@@ -44,6 +44,8 @@ const char *vgpu_source_reason_text(enum vgpu_source_reason reason)
                 return "the image is damaged: its headers contradict themselves or the file's size";
         case VGPU_SOURCE_IMAGE_KIND:
                 return "an image of a kind that does not hold all of an x86-64 machine's memory";
+        case VGPU_SOURCE_WRITABLE:
+                return "the descriptor that was passed in is not open for reading only";
         }
         return "unknown reason";
 }
@@ -87,6 +89,16 @@ static int open_regular(const char *path, struct stat *ret_st, int *ret_fd)
         return r;
 }
 
+static enum vgpu_source_reason take_measure(struct source_file *f, const struct stat *st)
+{
+        f->size = (uint64_t)st->st_size;
+        f->dev = st->st_dev;
+        f->ino = st->st_ino;
+        if (!S_ISREG(st->st_mode))
+                return VGPU_SOURCE_NOT_A_FILE;
+        return st->st_size == 0 ? VGPU_SOURCE_EMPTY : VGPU_SOURCE_OK;
+}
+
 struct vgpu_source_failure source_add_file(vgpu_source *s, const char *path)
 {
         struct vgpu_source_failure why = { .file = (unsigned)s->n_files };
@@ -102,13 +114,28 @@ struct vgpu_source_failure source_add_file(vgpu_source *s, const char *path)
                 why.reason = reason_of_open(why.error);
                 return why;
         }
-        if (!S_ISREG(st.st_mode))
-                why.reason = VGPU_SOURCE_NOT_A_FILE;
-        else if (st.st_size == 0)
-                why.reason = VGPU_SOURCE_EMPTY;
-        f->size = (uint64_t)st.st_size;
-        f->dev = st.st_dev;
-        f->ino = st.st_ino;
+        why.reason = take_measure(f, &st);
+        return why;
+}
+
+struct vgpu_source_failure source_take_file(vgpu_source *s, int fd)
+{
+        struct vgpu_source_failure why = { .file = (unsigned)s->n_files };
+        struct source_file *f = &s->file[s->n_files];
+        int flags = fcntl(fd, F_GETFL);
+        struct stat st;
+
+        *f = (struct source_file){ .fd = fcntl(fd, F_DUPFD_CLOEXEC, 3) };
+        s->n_files++;
+        if (flags < 0 || f->fd < 0 || fstat(f->fd, &st) < 0) {
+                why.error = errno;
+                why.reason = reason_of_open(why.error);
+        } else if ((flags & (O_ACCMODE | O_PATH)) != O_RDONLY) {
+                why.reason = VGPU_SOURCE_WRITABLE;
+        } else {
+                why.reason = take_measure(f, &st);
+                f->linked = st.st_nlink > 0;
+        }
         return why;
 }
 
@@ -295,21 +322,27 @@ static vgpu_source *finish(
         return vgpu_source_close(s);
 }
 
+/* From what adding the files said on. */
+static struct vgpu_source_failure lay_out_by_size(vgpu_source *s, struct vgpu_source_failure why,
+        enum vgpu_machine machine, uint64_t ram_size)
+{
+        if (why.reason == VGPU_SOURCE_EMPTY)
+                why.want = ram_size;
+        if (why.reason == VGPU_SOURCE_OK)
+                why = measure_files(s, ram_size);
+        if (why.reason == VGPU_SOURCE_OK)
+                why = lay_out(s, machine);
+        return why;
+}
+
 vgpu_source *vgpu_source_open_files(const char *const *paths, size_t n_paths,
         enum vgpu_machine machine, uint64_t ram_size, struct vgpu_source_failure *reterr_why)
 {
         struct vgpu_source_failure why = { 0 };
         vgpu_source *s = source_new();
 
-        if (s != NULL) {
-                why = add_files(s, paths, n_paths);
-                if (why.reason == VGPU_SOURCE_EMPTY)
-                        why.want = ram_size;
-                if (why.reason == VGPU_SOURCE_OK)
-                        why = measure_files(s, ram_size);
-                if (why.reason == VGPU_SOURCE_OK)
-                        why = lay_out(s, machine);
-        }
+        if (s != NULL)
+                why = lay_out_by_size(s, add_files(s, paths, n_paths), machine, ram_size);
         return finish(s, why, reterr_why);
 }
 
@@ -328,6 +361,43 @@ vgpu_source *vgpu_source_open_layout(const char *const *paths, size_t n_paths,
         if (s != NULL) {
                 why = add_files(s, paths, n_paths);
                 if (why.reason == VGPU_SOURCE_OK)
+                        why = source_set_pieces(s, layout->piece, layout->n_pieces);
+        }
+        return finish(s, why, reterr_why);
+}
+
+static struct vgpu_source_failure take_files(
+        vgpu_source *s, const int *fds, size_t n_fds, int pidfd)
+{
+        struct vgpu_source_failure why = { .reason = VGPU_SOURCE_BAD_LAYOUT };
+
+        if (n_fds == 0 || n_fds > VGPU_SOURCE_FILES_MAX)
+                return why;
+        why.reason = VGPU_SOURCE_OK;
+        for (size_t i = 0; i < n_fds && why.reason == VGPU_SOURCE_OK; i++)
+                why = source_take_file(s, fds[i]);
+        if (why.reason != VGPU_SOURCE_OK || pidfd < 0)
+                return why;
+        s->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+        if (s->pidfd < 0) {
+                why.error = errno;
+                why.reason = VGPU_SOURCE_OPEN_FAILED;
+        }
+        return why;
+}
+
+vgpu_source *vgpu_source_open_handed(const int *fds, size_t n_fds, int pidfd,
+        const struct vgpu_layout *layout, enum vgpu_machine machine, uint64_t ram_size,
+        struct vgpu_source_failure *reterr_why)
+{
+        struct vgpu_source_failure why = { 0 };
+        vgpu_source *s = source_new();
+
+        if (s != NULL) {
+                why = take_files(s, fds, n_fds, pidfd);
+                if (layout == NULL)
+                        why = lay_out_by_size(s, why, machine, ram_size);
+                else if (why.reason == VGPU_SOURCE_OK)
                         why = source_set_pieces(s, layout->piece, layout->n_pieces);
         }
         return finish(s, why, reterr_why);
@@ -429,10 +499,14 @@ static int check_file(const struct source_file *f)
 {
         struct stat st;
 
+        if (f->fd < 0) /* the address space of a process */
+                return 0;
         if (fstat(f->fd, &st) < 0)
                 return -errno;
         if ((uint64_t)st.st_size < f->size)
                 return -ESTALE;
+        if (f->path == NULL)
+                return f->linked && st.st_nlink == 0 ? -ENOENT : 0;
         if (stat(f->path, &st) < 0)
                 return reason_of_open(errno) == VGPU_SOURCE_MISSING ? -ENOENT : -errno;
         return st.st_dev == f->dev && st.st_ino == f->ino ? 0 : -ESTALE;
@@ -443,8 +517,8 @@ int vgpu_source_check(const vgpu_source *s)
         struct pollfd ended = { .fd = s->pidfd, .events = POLLIN };
         int r = 0;
 
-        if (s->pidfd >= 0)
-                return poll(&ended, 1, 0) == 0 ? 0 : -ENOENT;
+        if (s->pidfd >= 0 && poll(&ended, 1, 0) != 0)
+                return -ENOENT;
         for (size_t i = 0; i < s->n_files && r == 0; i++)
                 r = check_file(&s->file[i]);
         return r;

@@ -11,11 +11,12 @@
 
 struct source_file {
         int fd;
-        char *path;    /* as it was opened */
+        char *path;    /* as it was opened; NULL: it was handed over */
         uint64_t size; /* bytes of it that pieces may use */
         uint64_t at;   /* of its first byte in the map */
         dev_t dev;
         ino_t ino;
+        bool linked; /* it had a name when it was handed over */
 };
 
 struct source_uring;
@@ -42,7 +43,8 @@ struct vgpu_source {
         uint64_t ram_size; /* of all pieces */
 
         struct source_uring *uring; /* when it is read so */
-        int pid, pidfd; /* when the memory is a process'; pieces' offsets are addresses in it */
+        int pid;   /* when the memory is a process'; pieces' offsets are addresses in it */
+        int pidfd; /* of the process that RAM ends with, or -1 */
 
         const uint8_t *map; /* all files, one behind the other; NULL until mapped */
         void *reserved;     /* what munmap() gets */
@@ -59,6 +61,9 @@ vgpu_source *source_new(void);
  * Return: why not, or reason VGPU_SOURCE_OK; its file.size is the file's.
  */
 struct vgpu_source_failure source_add_file(vgpu_source *s, const char *path);
+
+/* The same with one that is open; @fd is borrowed. */
+struct vgpu_source_failure source_take_file(vgpu_source *s, int fd);
 
 /**
  * source_set_pieces() - where in its files RAM is

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -932,6 +934,112 @@ static void guest_memory_cannot_be_written_through_a_source(void **state)
         close(ram.fd);
 }
 
+/* ---- handed over ------------------------------------------------------------------------------------------------- */
+
+static int read_only(const struct ram *ram)
+{
+        int fd = open(ram->path, O_RDONLY | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static void ram_that_was_opened_by_somebody_else_is_read_alike(void **state)
+{
+        struct ram ram[2] = { ram_new(2 * PAGE), ram_new(2 * PAGE) };
+        int fds[2] = { read_only(&ram[0]), read_only(&ram[1]) };
+        struct vgpu_layout layout = { .piece = { { 0, 0, PAGE, 1 }, { 4 * PAGE, 0, PAGE, 0 } },
+                .n_pieces = 2 };
+        struct vgpu_source_failure why = { 0 };
+        vgpu_source *s;
+        vmie_mem m;
+        char text[4];
+
+        (void)state;
+        ram_put(&ram[0], 0, "one");
+        ram_put(&ram[1], 0, "two");
+        s = vgpu_source_open_handed(fds, 2, -1, NULL, VGPU_MACHINE_FLAT, 0, &why);
+        assert_non_null(s);
+        vgpu_source_mem_map(s, &m);
+        assert_int_equal(gpa_read(&m, 2 * PAGE, text, 3), 0);
+        assert_memory_equal(text, "two", 3);
+        vgpu_source_close(s);
+
+        s = vgpu_source_open_handed(fds, 2, -1, &layout, VGPU_MACHINE_Q35, 0, &why);
+        assert_non_null(s);
+        /* It has its own: ours may go. */
+        for (int i = 0; i < 2; i++) {
+                close(fds[i]);
+                close(ram[i].fd);
+        }
+        vgpu_source_mem_pread(s, &m);
+        assert_int_equal(gpa_read(&m, 4 * PAGE, text, 3), 0);
+        assert_memory_equal(text, "one", 3);
+        assert_int_equal(vgpu_source_check(s), 0);
+        vgpu_source_close(s);
+}
+
+static void a_descriptor_that_could_write_to_the_guest_is_refused(void **state)
+{
+        struct ram ram = ram_new(2 * PAGE);
+        int paths = open("/tmp", O_PATH | O_CLOEXEC);
+        struct vgpu_source_failure why = { 0 };
+
+        (void)state;
+        assert_null(vgpu_source_open_handed(&ram.fd, 1, -1, NULL, VGPU_MACHINE_FLAT, 0, &why));
+        assert_int_equal(why.reason, VGPU_SOURCE_WRITABLE);
+        assert_null(vgpu_source_open_handed(&paths, 1, -1, NULL, VGPU_MACHINE_FLAT, 0, &why));
+        assert_int_equal(why.reason, VGPU_SOURCE_WRITABLE);
+        close(paths);
+        close(ram.fd);
+}
+
+static void handed_ram_ends_with_its_name_its_size_or_its_process(void **state)
+{
+        struct ram ram = ram_new(2 * PAGE);
+        int fd = read_only(&ram), other, named, pidfd;
+        struct vgpu_source_failure why = { 0 };
+        char path[] = "/tmp/vgpu-handed-XXXXXX";
+        vgpu_source *s;
+        pid_t child = fork();
+
+        (void)state;
+        if (child == 0) {
+                pause();
+                _exit(0);
+        }
+        pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+        assert_true(pidfd >= 0);
+        s = vgpu_source_open_handed(&fd, 1, pidfd, NULL, VGPU_MACHINE_FLAT, 0, &why);
+        assert_non_null(s);
+        assert_int_equal(vgpu_source_check(s), 0);
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        assert_int_equal(vgpu_source_check(s), -ENOENT);
+        vgpu_source_close(s);
+        close(pidfd);
+
+        s = vgpu_source_open_handed(&fd, 1, -1, NULL, VGPU_MACHINE_FLAT, 0, &why);
+        assert_non_null(s);
+        assert_int_equal(ftruncate(ram.fd, (off_t)PAGE), 0);
+        assert_int_equal(vgpu_source_check(s), -ESTALE);
+        vgpu_source_close(s);
+        close(fd);
+        close(ram.fd);
+
+        named = mkstemp(path);
+        assert_int_equal(ftruncate(named, (off_t)PAGE), 0);
+        other = open(path, O_RDONLY | O_CLOEXEC);
+        s = vgpu_source_open_handed(&other, 1, -1, NULL, VGPU_MACHINE_FLAT, 0, &why);
+        assert_non_null(s);
+        assert_int_equal(vgpu_source_check(s), 0);
+        unlink(path);
+        assert_int_equal(vgpu_source_check(s), -ENOENT);
+        vgpu_source_close(s);
+        close(other);
+        close(named);
+}
+
 static void closing_nothing_is_fine(void **state)
 {
         (void)state;
@@ -967,6 +1075,9 @@ int main(void)
                 cmocka_unit_test(each_kind_of_unusable_file_has_its_reason),
                 cmocka_unit_test(a_file_we_may_not_read_is_forbidden),
                 cmocka_unit_test(guest_memory_cannot_be_written_through_a_source),
+                cmocka_unit_test(ram_that_was_opened_by_somebody_else_is_read_alike),
+                cmocka_unit_test(a_descriptor_that_could_write_to_the_guest_is_refused),
+                cmocka_unit_test(handed_ram_ends_with_its_name_its_size_or_its_process),
                 cmocka_unit_test(closing_nothing_is_fine),
         };
 
