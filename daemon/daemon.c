@@ -11,6 +11,7 @@
 #include "control_clients.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
+#include "systemd/passed.h"
 #include "version.h"
 
 #define STATUS_LINE_MS 1000
@@ -123,22 +124,27 @@ static void name_passed_socket(struct daemon *d, int fd)
                         d->socket, d->config->ring.socket);
 }
 
-static int listening_socket(struct daemon *d, int *ret_fd)
+static int take_passed(struct daemon *d, struct passed *ret)
 {
-        int fd = notify_listen_fd();
+        int r = passed_take(ret);
 
         snprintf(d->socket, sizeof(d->socket), "%s", d->config->ring.socket);
-        if (fd == -EINVAL) {
+        d->misconfigured = r == -EINVAL;
+        if (r == -EINVAL)
                 journal_log(LOG_ERR,
                         "The passed socket is not one listening SOCK_SEQPACKET socket; "
                         "check ListenSequentialPacket= in the socket unit");
-                d->misconfigured = true;
-                return fd;
-        }
-        if (fd >= 0)
-                name_passed_socket(d, fd);
-        *ret_fd = fd >= 0 ? fd : -1;
-        return 0;
+        else if (r < 0)
+                journal_log(
+                        LOG_ERR, "Cannot take what the service manager passed: %s", strerror(-r));
+        if (ret->n_strange)
+                journal_log(LOG_WARNING,
+                        "%zu passed descriptors are neither a socket nor called ram, and were "
+                        "closed; check OpenFile= of the unit",
+                        ret->n_strange);
+        if (ret->socket >= 0)
+                name_passed_socket(d, ret->socket);
+        return r;
 }
 
 /* What no second attempt changes: a folder that is missing, or another daemon, may come and go. */
@@ -157,7 +163,8 @@ static void say_no_socket(
                 strerror(-error));
 }
 
-static int open_outlet(struct daemon *d)
+/* @fd: the listening socket, which is the outlet's on success; -1: make one. */
+static int open_outlet(struct daemon *d, int fd)
 {
         const struct outlet_hooks hooks = {
                 .query = on_query,
@@ -165,11 +172,8 @@ static int open_outlet(struct daemon *d)
                 .ctx = d,
         };
         struct server_failure why;
-        int fd, r;
+        int r;
 
-        r = listening_socket(d, &fd);
-        if (r < 0)
-                return r;
         r = outlet_init(&d->outlet, &d->loop, d->config, fd, &hooks, &why);
         if (r < 0 && why.reason != SERVER_OK)
                 say_no_socket(d, d->socket, &why, r);
@@ -196,16 +200,25 @@ static int open_control(struct daemon *d)
 
 static int start(struct daemon *d)
 {
+        struct passed passed;
         int r;
 
-        r = open_outlet(d);
+        r = take_passed(d, &passed);
         if (r < 0)
                 return r;
+        r = open_outlet(d, passed.socket);
+        if (r < 0) {
+                passed_close(&passed);
+                return r;
+        }
+        passed.socket = -1;
         r = guest_init(&d->guest, &d->loop, d->config, &d->outlet);
         if (r < 0) {
                 journal_log(LOG_ERR, "Cannot start looking at the guest: %s", strerror(-r));
+                passed_close(&passed);
                 return r;
         }
+        passed_close(&passed);
         r = open_control(d);
         if (r < 0) {
                 guest_stop(&d->guest);

@@ -1,12 +1,10 @@
 /*
  * notify.c - see notify.h
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include <systemd/sd-daemon.h>
@@ -68,15 +66,4 @@ uint64_t notify_watchdog_interval_ms(void)
 void notify_alive(void)
 {
         sd_notify(0, "WATCHDOG=1");
-}
-
-int notify_listen_fd(void)
-{
-        int n = sd_listen_fds(1);
-
-        if (n <= 0)
-                return n < 0 ? n : -ENOENT;
-        if (n > 1 || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
-                return -EINVAL;
-        return SD_LISTEN_FDS_START;
 }

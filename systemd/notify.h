@@ -38,14 +38,4 @@ uint64_t notify_watchdog_interval_ms(void);
 /* The loop turns: feed the watchdog. */
 void notify_alive(void);
 
-/**
- * notify_listen_fd() - the listening socket that systemd passed
- *
- * Asks once: the environment that names passed descriptors is cleared, and the descriptor is made close-on-exec.
- *
- * Return: a listening AF_UNIX SOCK_SEQPACKET socket, owned by the caller from now on; -ENOENT (none was passed), -EINVAL
- * (something else was passed, or more than one: the socket unit is wrong; they are left open).
- */
-int notify_listen_fd(void);
-
 #endif /* VGPU_NOTIFY_H */

@@ -1,8 +1,6 @@
 /*
- * notify_test.c - what the service manager gets to hear, and the socket it passes
+ * notify_test.c - what the service manager gets to hear
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -140,87 +137,6 @@ static void the_watchdog_wants_to_be_fed_twice_a_period(void **state)
         unsetenv("WATCHDOG_PID");
 }
 
-/* ---- passed sockets ---------------------------------------------------------------------------------------------- */
-
-/* In a child: @type sockets, @n of them, become descriptors 3 and on, as systemd passes them. */
-static void become_activated(int type, bool listening, int n)
-{
-        char text[32];
-
-        for (int i = 0; i < n; i++) {
-                int fd = socket(AF_UNIX, type, 0);
-                char what[32], name[64];
-
-                snprintf(what, sizeof(what), "listen%d", i);
-                bind_abstract(fd, what, name);
-                if (listening && listen(fd, 1) < 0)
-                        _exit(90);
-                if (fd != 3 + i && dup2(fd, 3 + i) < 0)
-                        _exit(91);
-        }
-        snprintf(text, sizeof(text), "%d", (int)getpid());
-        setenv("LISTEN_PID", text, 1);
-        snprintf(text, sizeof(text), "%d", n);
-        setenv("LISTEN_FDS", text, 1);
-}
-
-struct listen_case {
-        int type;
-        bool listening;
-        int n;
-        int want;
-};
-
-static const struct listen_case listens[] = {
-        { SOCK_SEQPACKET, true, 1, 3 },
-        { SOCK_SEQPACKET, false, 1, -EINVAL },
-        { SOCK_STREAM, true, 1, -EINVAL },
-        { SOCK_DGRAM, false, 1, -EINVAL },
-        { SOCK_SEQPACKET, true, 2, -EINVAL },
-        { SOCK_SEQPACKET, true, 0, -EINVAL },
-};
-
-static int child_of(const struct listen_case *c)
-{
-        int fd;
-
-        close(3);
-        close(4);
-        become_activated(c->type, c->listening, c->n);
-        fd = notify_listen_fd();
-        if (fd != c->want)
-                return 1;
-        if (getenv("LISTEN_FDS") != NULL || notify_listen_fd() != -ENOENT)
-                return 2;
-        return fd >= 0 && !(fcntl(fd, F_GETFD) & FD_CLOEXEC) ? 3 : 0;
-}
-
-static void only_one_listening_seqpacket_socket_is_taken(void **state)
-{
-        (void)state;
-        for (size_t i = 0; i < sizeof(listens) / sizeof(listens[0]); i++) {
-                int status = 0;
-                pid_t child = fork();
-
-                if (child == 0)
-                        _exit(child_of(&listens[i]));
-                assert_int_equal(waitpid(child, &status, 0), child);
-                print_message("case %zu: status 0x%x\n", i, (unsigned)status);
-                assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        }
-}
-
-static void a_socket_for_another_process_is_not_taken(void **state)
-{
-        (void)state;
-        setenv("LISTEN_PID", "1", 1);
-        setenv("LISTEN_FDS", "1", 1);
-        assert_int_equal(notify_listen_fd(), -ENOENT);
-        unsetenv("LISTEN_PID");
-        unsetenv("LISTEN_FDS");
-        assert_int_equal(notify_listen_fd(), -ENOENT);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -234,8 +150,6 @@ int main(void)
                         an_overlong_status_is_cut, begin_managed, end_managed),
                 cmocka_unit_test(without_a_manager_nothing_happens),
                 cmocka_unit_test(the_watchdog_wants_to_be_fed_twice_a_period),
-                cmocka_unit_test(only_one_listening_seqpacket_socket_is_taken),
-                cmocka_unit_test(a_socket_for_another_process_is_not_taken),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
