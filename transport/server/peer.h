@@ -78,6 +78,9 @@ void peer_offer_ring(struct peer *p);
 /* Send again what did not fit: a ring, the state of an intent. */
 void peer_catch_up(struct peer *p);
 
+/* How many of @max_clients the limit on open files bears out, once it has been raised as far as it goes. */
+uint32_t server_fit_descriptors(uint32_t max_clients);
+
 /* server_drop(), sparing one; NULL: none. */
 uint32_t server_drop_but(struct server *s, pid_t pid, const struct peer *spared);
 

@@ -45,7 +45,7 @@ static void keep_reserve(struct server *s)
  * A limit on clients that the limit on open files does not bear out would be kept by refusing for want of descriptors,
  * which is worse in every way: the daemon's own files are what fails next.
  */
-static uint32_t fit_descriptors(uint32_t max_clients)
+uint32_t server_fit_descriptors(uint32_t max_clients)
 {
         const uint64_t need = (uint64_t)max_clients * SERVER_FDS_CLIENT + SERVER_FDS_OTHER;
         struct rlimit limit;
@@ -69,7 +69,9 @@ static void keep_config(struct server *s, const struct server_config *config)
         s->config = *config;
         s->config.path = NULL;
         s->config.connect = s->config.intent = s->config.admin = (struct server_access){ 0 };
-        s->config.max_clients = fit_descriptors(config->max_clients);
+        s->config.max_clients = server_fit_descriptors(config->max_clients);
+        if (s->config.room < s->config.max_clients)
+                s->config.room = s->config.max_clients;
         if (s->config.hello_timeout_ns == 0)
                 s->config.hello_timeout_ns = HELLO_TIMEOUT_NS;
         if (s->config.max_clients_user == 0)
@@ -88,11 +90,11 @@ static int server_init(
         if (err == 0)
                 err = access_init(&s->access[ACCESS_ADMIN], &config->admin, false);
         if (err == 0)
-                err = pages_init(&s->pages, s->config.max_clients);
+                err = pages_init(&s->pages, s->config.room);
         if (err == 0)
-                err = unread_init(&s->unread, s->config.max_clients);
+                err = unread_init(&s->unread, s->config.room);
         if (err == 0)
-                err = waker_init(&s->waker, s->config.max_clients, config->wake_batch);
+                err = waker_init(&s->waker, s->config.room, config->wake_batch);
         if (err < 0) {
                 *why = (struct server_failure){ .reason = SERVER_FAILED, .error = err };
                 return err;

@@ -51,6 +51,7 @@ struct server_config {
         gid_t group;               /* of the socket file; SERVER_GROUP_NONE: leave it */
         uint32_t max_clients;      /* in all; see server_max_clients() */
         uint32_t max_clients_user; /* of one uid; 0: as max_clients */
+        uint32_t room;             /* how far max_clients may be raised later; less: not at all */
         uint64_t hello_timeout_ns; /* from accept to HELLO; 0: 2 s */
         uint64_t lease_ns;         /* told to clients; 0: no leases are granted */
         /* from so many clients to wake at once it is one io_uring submission instead of a send each */
@@ -188,6 +189,29 @@ struct peer *server_reap(struct server *s);
  */
 uint32_t server_drop(struct server *s, pid_t pid);
 
+/**
+ * server_set_access() - change who may do what
+ * @connect, @intent, @admin: as in struct server_config; arrays are copied
+ *
+ * Counts at once and for clients that are connected, too, by what the kernel remembers of their processes: who may connect no
+ * more is told goodbye as by server_drop() (DENIED; server_reap() gives them, and the caller should start a new generation), who
+ * may want nothing of the producer any more is told so and its intent forgotten. Cost: a system call or two per client, and one
+ * message for each that lost a right.
+ *
+ * Return: how many clients were told goodbye; -ENOMEM: all is as before.
+ */
+int server_set_access(struct server *s, const struct server_access *connect,
+        const struct server_access *intent, const struct server_access *admin);
+
+/**
+ * server_set_limits() - change how many clients may come
+ * @max_clients:      at most config.room count; see server_max_clients() for what fits
+ * @max_clients_user: 0: as @max_clients
+ *
+ * Nobody who is connected is dropped for it.
+ */
+void server_set_limits(struct server *s, uint32_t max_clients, uint32_t max_clients_user);
+
 /* Send GOODBYE to every client. The caller then frees the peers. */
 void server_goodbye_all(struct server *s, enum vgpu_goodbye reason, const char *text);
 
@@ -197,10 +221,11 @@ struct server_counters {
         uint64_t dropped[VGPU_N_GOODBYES]; /* NONE: closed by the client itself */
         uint64_t deferred;                 /* generations that had to wait for a client */
         uint64_t wakes;                    /* bytes sent into wake sockets */
-        uint64_t wakes_full;       /* those that had room for none, or that the client closed */
-        uint64_t batches;          /* submissions in place of single sends */
-        uint64_t frame_requests;   /* intents that ask for a whole frame */
-        uint64_t dropped_by_admin; /* rises when server_drop() or a DROP message dropped somebody */
+        uint64_t wakes_full;     /* those that had room for none, or that the client closed */
+        uint64_t batches;        /* submissions in place of single sends */
+        uint64_t frame_requests; /* intents that ask for a whole frame */
+        uint64_t
+                dropped_by_admin; /* rises when server_drop(), server_set_access() or a DROP message dropped somebody */
 };
 
 const struct server_counters *server_counters(const struct server *s);
