@@ -12,6 +12,7 @@ done
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 cmake --install "$build" --prefix "$stage" --component client >/dev/null
+cmake --install "$build" --prefix "$stage" --component client-dev >/dev/null
 libdir=$(dirname "$(find "$stage" -name libvgpu-client.a)")
 
 # Each says what it says without a daemon: it runs, with the library it should have.
