@@ -69,6 +69,18 @@ static const struct command commands[] = {
                 .run = screenshot_run,
         },
         {
+                .name = "metrics",
+                .arguments = "[--output FILE]",
+                .summary = "print what the daemon counts and times, as OpenMetrics text",
+                .help = "  --output FILE   write FILE at one stroke, for node_exporter's textfile "
+                        "collector\n"
+                        "\n"
+                        "In a file a daemon that does not answer is vgpud_up 0 and no failure. As "
+                        "JSON it is the\n"
+                        "daemon's own answer.\n",
+                .run = metrics_run,
+        },
+        {
                 .name = "probe",
                 .arguments = "--ram FILE [--ram FILE]... [--machine M] [--ram-size S] [--kcr3 HEX] "
                              "[--processes]",

@@ -51,6 +51,7 @@ int clients_run(struct ctl *ctl, int argc, char **argv);
 int drop_run(struct ctl *ctl, int argc, char **argv);
 int watch_run(struct ctl *ctl, int argc, char **argv);
 int screenshot_run(struct ctl *ctl, int argc, char **argv);
+int metrics_run(struct ctl *ctl, int argc, char **argv);
 int probe_run(struct ctl *ctl, int argc, char **argv);
 
 /**

@@ -54,7 +54,7 @@ _vgpuctl() {
                         return
                 fi
                 ;;
-        --ram)
+        --ram | --output)
                 compopt -o filenames 2>/dev/null
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 return
@@ -71,6 +71,7 @@ _vgpuctl() {
         '') options+=' --version' ;;
         watch) options+=' --seconds' ;;
         screenshot) options+=' --no-cursor --timeout' ;;
+        metrics) options+=' --output' ;;
         probe) options+=' --ram --machine --ram-size --kcr3 --processes' ;;
         esac
 
@@ -79,7 +80,7 @@ _vgpuctl() {
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch screenshot probe' -- "$cur") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch screenshot metrics probe' -- "$cur") ;;
         drop)
                 # The third column; a daemon that does not answer has no pids to offer.
                 mapfile -t COMPREPLY < <(compgen -W "$(vgpuctl "${socket[@]}" clients --no-legend 2>/dev/null |

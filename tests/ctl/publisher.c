@@ -28,6 +28,7 @@ static int answer(void *ctx, uint32_t what, char *buf, size_t cap)
 
         const char *text = what == VGPU_QUERY_STATUS    ? p->status
                            : what == VGPU_QUERY_CLIENTS ? p->clients
+                           : what == VGPU_QUERY_METRICS ? p->metrics
                                                         : NULL;
 
         return text ? snprintf(buf, cap, "%s", text) : -EOPNOTSUPP;

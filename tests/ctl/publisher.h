@@ -24,6 +24,7 @@ struct publisher {
         uint64_t frame_id;    /* of the newest frame */
         const char *status;   /* JSON text for a status query; NULL: there is no such report */
         const char *clients;  /* likewise for a clients query */
+        const char *metrics;  /* and for one of metrics */
         unsigned n_instances; /* daemons this has been */
 };
 
