@@ -182,19 +182,35 @@ void vgpu_source_file(const vgpu_source *s, size_t i, dev_t *ret_dev, ino_t *ret
 void vgpu_source_mem_pread(vgpu_source *s, vmie_mem *ret_mem);
 void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem);
 
+/* How vgpu_source_gather() stores what it reads through a map. */
+enum vgpu_copy {
+        VGPU_COPY_AUTO,  /* what is fastest here, the time of one reader included */
+        VGPU_COPY_PLAIN, /* as memcpy() does it: the frame stays in the caches where it fits */
+        VGPU_COPY_STREAM, /* past the caches, by the widest registers there are; plain where that cannot be */
+        VGPU_COPY_MOVSB, /* by one instruction that the processor makes the best of; plain likewise */
+};
+
+/* Before the first gather, or between two. Return: what was chosen, a word for a log; static storage. */
+const char *vgpu_source_set_copy(vgpu_source *s, enum vgpu_copy way);
+
 /**
  * vgpu_source_gather() - copy extents through the map into one buffer
  * @extents:     guest-physical pieces; each within RAM, or zeros
  * @base_offset: of the range that @dst is for; none of the extents begins before it
  * @dst:         each piece lands at dst + (extent offset - base_offset); the caller knows that they fit
  *
- * The frame path: one guarded run over all pieces, no system call. One thread at a time may gather from a source.
+ * The frame path: one guarded run over all pieces, no system call. Several threads may gather from a source at a time if
+ * vgpu_source_is_shareable() says so. Stores past the caches are over when it returns: ordered like any other before
+ * what the same thread stores next.
  *
  * Return: 0, -EFAULT (outside RAM), -ESTALE (the file shrank under the map), -EIO (the host could not give the page:
  * out of memory, or it is bad). After a failure @dst is unspecified.
  */
 int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
         uint64_t base_offset, uint8_t *dst);
+
+/* May several threads gather at a time, each into memory of its own? True of what is read through a map. */
+bool vgpu_source_is_shareable(const vgpu_source *s);
 
 /**
  * vgpu_source_check() - are the files still what was opened?

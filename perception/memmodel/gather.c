@@ -55,26 +55,72 @@ void gather_page_init(struct gather_page *p)
         p->g.max_entries = GATHER_PAGE_RUNS;
 }
 
-static int add_piece(
-        struct gva_gather *g, vmie_mem *m, const struct gva_fault *at, uint64_t gpa, uint64_t len)
+/* @ram: with both in it; NULL: nothing of it, but zeros. False: no room. */
+static bool append(struct gva_gather *g, const struct gpa_extent *ram, uint64_t gpa,
+        uint64_t offset, uint64_t len)
 {
         struct gva_extent *last = g->n_extents ? &g->extents[g->n_extents - 1] : NULL;
 
-        bool zeros = gpa_is_zeros(gpa);
-
-        if (!zeros && !gpa_is_ram(m, gpa, len))
-                return walk_fail(m, at, GVA_FAULT_OUTSIDE_RAM, -EFAULT);
         /* Neighbours in guest-physical space may lie apart on the host when RAM is in several extents. */
-        if (last && last->gpa + last->len == gpa &&
-                (zeros || gpa_is_ram(m, last->gpa, last->len + len))) {
+        if (last && last->gpa + last->len == gpa && (!ram || last->gpa >= ram->gpa)) {
                 last->len += len;
-                return 0;
+                return true;
         }
         if (g->n_extents == g->max_extents)
-                return -EOVERFLOW;
+                return false;
         g->extents[g->n_extents++] =
-                (struct gva_extent){ .gpa = gpa, .offset = at->gva - g->gva, .len = len };
-        return 0;
+                (struct gva_extent){ .gpa = gpa, .offset = offset, .len = len };
+        return true;
+}
+
+static bool within(const struct gpa_extent *ram, uint64_t gpa, uint64_t len)
+{
+        return ram && gpa - ram->gpa < ram->len && len <= ram->len - (gpa - ram->gpa);
+}
+
+static int add_piece(
+        struct gva_gather *g, vmie_mem *m, const struct gva_fault *at, uint64_t gpa, uint64_t len)
+{
+        const struct gpa_extent *ram = NULL;
+
+        if (!gpa_is_zeros(gpa)) {
+                ram = gpa_extent(m, gpa);
+                if (!within(ram, gpa, len))
+                        return walk_fail(m, at, GVA_FAULT_OUTSIDE_RAM, -EFAULT);
+        }
+        return append(g, ram, gpa, at->gva - g->gva, len) ? 0 : -EOVERFLOW;
+}
+
+/*
+ * Nearly all pages of a region are a present page of a user's, about which there is nothing to say but where it is.
+ *
+ * Return: how many entries were taken from the @i-th on, with *gva moved behind them; the next is for the long way, which
+ * knows what is wrong with it.
+ */
+static uint32_t add_plain_pages(struct gva_gather *g, const vmie_mem *m,
+        const struct gather_run *run, uint32_t i, uint64_t *gva, uint64_t last)
+{
+        const uint64_t *entry = &g->entries[run->first];
+        const struct gpa_extent *ram = NULL;
+        uint32_t first = i;
+
+        for (; i < run->n; i++) {
+                uint64_t end = *gva | (GVA_PAGE_BYTES - 1), len;
+                uint64_t gpa = (entry[i] & PTE_PFN) + (*gva & (GVA_PAGE_BYTES - 1));
+
+                if ((entry[i] & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
+                        break;
+                len = (end < last ? end : last) - *gva + 1;
+                if (!within(ram, gpa, len)) {
+                        ram = gpa_extent(m, gpa);
+                        if (!within(ram, gpa, len))
+                                break;
+                }
+                if (!append(g, ram, gpa, *gva - g->gva, len))
+                        break;
+                *gva += len;
+        }
+        return i - first;
 }
 
 static int read_run(struct gva_gather *g, vmie_mem *m, unsigned level, uint64_t table_gpa,
@@ -205,15 +251,19 @@ static int gather_table(struct gva_gather *g, vmie_mem *m, unsigned level, uint6
         if (r < 0)
                 return r;
         for (unsigned i = 0; i < run->n; i++) {
-                uint64_t end = gva | (span - 1);
-                struct gva_fault at = {
-                        .level = level,
-                        .gva = gva,
-                        .entry_gpa = run->entry_gpa + i * sizeof(uint64_t),
-                        .entry = g->entries[run->first + i],
-                };
+                struct gva_fault at = { .level = level };
                 struct pte_target to;
+                uint64_t end;
 
+                if (level == 1) {
+                        i += add_plain_pages(g, m, run, i, &gva, last);
+                        if (i == run->n)
+                                break;
+                }
+                at.gva = gva;
+                at.entry_gpa = run->entry_gpa + i * sizeof(uint64_t);
+                at.entry = g->entries[run->first + i];
+                end = gva | (span - 1);
                 if (end > last)
                         end = last;
                 r = pte_resolve(m, &at, &g->trail, &to);
@@ -256,14 +306,20 @@ int gather_walk(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t gva, u
         return r;
 }
 
-static bool same_entry(uint64_t was, uint64_t now, unsigned level)
+/*
+ * Of two entries that are both valid some bits count; bit 7 means page size above the last level only. All are looked at,
+ * without a branch: they are the same nearly always.
+ */
+static bool same_entries(const uint64_t *was, const uint64_t *now, unsigned n, unsigned level)
 {
-        /* Bit 7 means page size above the last level only. */
-        uint64_t counts = PTE_P | PTE_U | PTE_PFN | (level > 1 ? PTE_PS : 0);
+        uint64_t counts = PTE_P | PTE_U | PTE_PFN | (level > 1 ? PTE_PS : 0), differ = 0;
 
-        if (!(was & PTE_P) || !(now & PTE_P))
-                return was == now;
-        return ((was ^ now) & counts) == 0;
+        for (unsigned i = 0; i < n; i++) {
+                uint64_t both = was[i] & now[i] & PTE_P;
+
+                differ |= (was[i] ^ now[i]) & (counts | (both - 1));
+        }
+        return differ == 0;
 }
 
 static int recheck_run(const struct gva_gather *g, vmie_mem *m, const struct gather_run *run)
@@ -277,13 +333,7 @@ static int recheck_run(const struct gva_gather *g, vmie_mem *m, const struct gat
         int r;
 
         r = walk_read(m, &at, run->entry_gpa, now, run->n * sizeof(uint64_t));
-        if (r < 0)
-                return r;
-        for (unsigned i = 0; i < run->n; i++) {
-                if (!same_entry(g->entries[run->first + i], now[i], run->level))
-                        return 0;
-        }
-        return 1;
+        return r < 0 ? r : same_entries(&g->entries[run->first], now, run->n, run->level);
 }
 
 int gather_recheck(const struct gva_gather *g, vmie_mem *m, uint64_t offset, uint64_t len)

@@ -7,7 +7,7 @@
 #include "walk.h"
 
 /* A machine has a few extents, a crash dump as many as its memory has gaps: hundreds of thousands. */
-static const struct gpa_extent *extent_of(const vmie_mem *m, uint64_t gpa)
+const struct gpa_extent *gpa_extent(const vmie_mem *m, uint64_t gpa)
 {
         size_t low = 0, high = m->n_extents;
 
@@ -27,7 +27,7 @@ static const struct gpa_extent *extent_of(const vmie_mem *m, uint64_t gpa)
 
 bool gpa_is_ram(const vmie_mem *m, uint64_t gpa, uint64_t len)
 {
-        const struct gpa_extent *e = extent_of(m, gpa);
+        const struct gpa_extent *e = gpa_extent(m, gpa);
 
         return e && len <= e->len - (gpa - e->gpa);
 }
@@ -49,7 +49,7 @@ int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, 
                 return 0;
         }
         while (len > 0) {
-                const struct gpa_extent *e = extent_of(m, gpa);
+                const struct gpa_extent *e = gpa_extent(m, gpa);
                 uint64_t piece;
                 int r;
 

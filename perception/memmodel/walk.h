@@ -43,6 +43,9 @@ int walk_fail(vmie_mem *m, const struct gva_fault *at, enum gva_fault_kind kind,
 /* gpa_read() on behalf of a walk: a failure is recorded as @at. */
 int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, size_t len);
 
+/* The extent of RAM that @gpa lies in, or NULL. */
+const struct gpa_extent *gpa_extent(const vmie_mem *m, uint64_t gpa);
+
 /* Does [gpa, gpa + len) lie inside one RAM extent? */
 bool gpa_is_ram(const vmie_mem *m, uint64_t gpa, uint64_t len);
 

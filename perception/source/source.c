@@ -6,6 +6,7 @@
  * the copy of a frame. Both read the same descriptors, opened O_RDONLY: no code path here, and no bug in one, can write to a
  * guest.
  */
+#include "copy.h"
 #include "source.h"
 
 #include <errno.h>
@@ -261,8 +262,10 @@ vgpu_source *source_new(void)
 {
         vgpu_source *s = calloc(1, sizeof(*s));
 
-        if (s != NULL)
+        if (s != NULL) {
                 s->pidfd = -1;
+                s->copy = copy_kind_for(VGPU_COPY_AUTO);
+        }
         return s;
 }
 
@@ -446,11 +449,31 @@ void vgpu_source_mem_map(vgpu_source *s, vmie_mem *ret_mem)
 
 /* ---- gathering --------------------------------------------------------------------------------------------------- */
 
-static bool ram_has(const vgpu_source *s, uint64_t gpa, uint64_t len)
+const char *vgpu_source_set_copy(vgpu_source *s, enum vgpu_copy way)
+{
+        s->copy = copy_kind_for(way);
+        return s->copy->name;
+}
+
+/* source_piece_at(), which thousands of pages of a frame ask for in turn that lie in one piece or two. */
+static const struct vgpu_layout_piece *piece_near(const vgpu_source *s,
+        const struct vgpu_layout_piece **last, uint64_t gpa, uint64_t *ret_left)
+{
+        const struct vgpu_layout_piece *p = *last;
+
+        if (p != NULL && gpa - p->gpa < p->len)
+                *ret_left = p->len - (gpa - p->gpa);
+        else
+                *last = p = source_piece_at(s, gpa, ret_left);
+        return p;
+}
+
+static bool ram_has(
+        const vgpu_source *s, const struct vgpu_layout_piece **last, uint64_t gpa, uint64_t len)
 {
         uint64_t left = 0;
 
-        while (source_piece_at(s, gpa, &left) != NULL) {
+        while (piece_near(s, last, gpa, &left) != NULL) {
                 if (len <= left)
                         return true;
                 len -= left;
@@ -471,7 +494,7 @@ bool source_next_stretch(struct source_walk *w, struct source_stretch *ret)
                         memset(dst, 0, len);
                         continue;
                 }
-                p = len > 0 ? source_piece_at(w->s, gpa, &left) : NULL;
+                p = len > 0 ? piece_near(w->s, &w->last, gpa, &left) : NULL;
                 if (p == NULL)
                         continue;
                 if (len > left)
@@ -486,11 +509,19 @@ bool source_next_stretch(struct source_walk *w, struct source_stretch *ret)
 int vgpu_source_gather(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
         uint64_t base_offset, uint8_t *dst)
 {
+        const struct vgpu_layout_piece *last = NULL;
+
         /* As a whole and first: a length that runs out of RAM must not run out of @dst. */
         for (size_t i = 0; i < n_extents; i++)
-                if (!gpa_is_zeros(extents[i].gpa) && !ram_has(s, extents[i].gpa, extents[i].len))
+                if (!gpa_is_zeros(extents[i].gpa) &&
+                        !ram_has(s, &last, extents[i].gpa, extents[i].len))
                         return -EFAULT;
         return s->way->gather(s, extents, n_extents, base_offset, dst);
+}
+
+bool vgpu_source_is_shareable(const vgpu_source *s)
+{
+        return s->map != NULL;
 }
 
 /* ---- later -------------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@ struct source_file {
         bool linked; /* it had a name when it was handed over */
 };
 
+struct copy_kind;
 struct source_uring;
 
 /* How a source is read. */
@@ -46,8 +47,9 @@ struct vgpu_source {
         int pid;   /* when the memory is a process'; pieces' offsets are addresses in it */
         int pidfd; /* of the process that RAM ends with, or -1 */
 
-        const uint8_t *map; /* all files, one behind the other; NULL until mapped */
-        void *reserved;     /* what munmap() gets */
+        const struct copy_kind *copy; /* through the map */
+        const uint8_t *map;           /* all files, one behind the other; NULL until mapped */
+        void *reserved;               /* what munmap() gets */
         uint64_t reserved_len;
         uint64_t map_len;
 };
@@ -105,6 +107,8 @@ struct source_walk {
         uint8_t *dst;
         size_t i;
         uint64_t done;
+        const struct vgpu_layout_piece
+                *last; /* where the last stretch was, and probably the next is */
 };
 
 bool source_next_stretch(struct source_walk *w, struct source_stretch *ret);

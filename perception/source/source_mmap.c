@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "copy.h"
 #include "guard.h"
 #include "source.h"
 
@@ -175,45 +176,37 @@ static int read_by_map(void *ctx, uint64_t gpa, void *dst, size_t len)
 
 struct gather {
         struct source_walk walk;
-        const uint8_t *map;
+        struct copy_batch batch;
 };
 
-static const uint8_t *bytes_of(const struct gather *g, const struct source_stretch *t)
-{
-        return g->map + g->walk.s->file[t->piece->file].at + t->offset;
-}
-
-/*
- * Pages of a frame are scattered and the hardware's prefetchers stop at a page's end, so nobody else asks for the head
- * of the next stretch (and its TLB entry) while this one is copied.
- */
 static void gather_body(void *arg)
 {
         struct gather *g = arg;
-        struct source_stretch now, next;
-        bool more = source_next_stretch(&g->walk, &now);
+        const vgpu_source *s = g->walk.s;
+        struct source_stretch t;
 
-        for (; more; now = next) {
-                more = source_next_stretch(&g->walk, &next);
-                if (more)
-                        __builtin_prefetch(bytes_of(g, &next), 0, 0);
-                memcpy(now.dst, bytes_of(g, &now), now.len);
-        }
+        while (source_next_stretch(&g->walk, &t))
+                copy_add(&g->batch, t.dst, s->map + s->file[t.piece->file].at + t.offset, t.len);
+        copy_finish(&g->batch);
 }
 
 static int gather_by_map(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
         uint64_t base_offset, uint8_t *dst)
 {
-        struct gather g = {
-                .walk = { .s = s,
-                        .extents = extents,
-                        .n_extents = n_extents,
-                        .base_offset = base_offset,
-                        .dst = dst },
-                .map = s->map,
-        };
+        struct gather g;
+        int r;
 
-        return guard_run(s->map, s->map_len, gather_body, &g) == 0 ? 0 : reason_of_fault(s);
+        g.walk = (struct source_walk){ .s = s,
+                .extents = extents,
+                .n_extents = n_extents,
+                .base_offset = base_offset,
+                .dst = dst };
+        g.batch.kind = s->copy;
+        g.batch.n = 0;
+        r = guard_run(s->map, s->map_len, gather_body, &g);
+        /* Whatever became of it: what was stored is to be seen before anything that the caller stores from here on. */
+        copy_settle(s->copy);
+        return r == 0 ? 0 : reason_of_fault(s);
 }
 
 static const struct vmie_mem_ops map_ops = { .read = read_by_map };

@@ -50,7 +50,7 @@ static int read_by_process(void *ctx, uint64_t gpa, void *dst, size_t len)
 static int gather_by_process(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
         uint64_t base_offset, uint8_t *dst)
 {
-        struct source_walk walk = { s, extents, n_extents, base_offset, dst, 0, 0 };
+        struct source_walk walk = { s, extents, n_extents, base_offset, dst, 0, 0, NULL };
         struct iovec to[BATCH], from[BATCH];
         struct source_stretch t;
         size_t n = 0, len = 0;

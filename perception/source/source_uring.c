@@ -124,7 +124,7 @@ static int flush(vgpu_source *s)
 static int gather_by_uring(vgpu_source *s, const struct gva_extent *extents, size_t n_extents,
         uint64_t base_offset, uint8_t *dst)
 {
-        struct source_walk walk = { s, extents, n_extents, base_offset, dst, 0, 0 };
+        struct source_walk walk = { s, extents, n_extents, base_offset, dst, 0, 0, NULL };
         struct source_stretch t;
         int r = s->uring->broken ? -EIO : 0;
 

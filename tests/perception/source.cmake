@@ -7,3 +7,10 @@ foreach(name source_test source_guard_test image_test)
         set_tests_properties(perception/${name} PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()
 target_include_directories(source_guard_test PRIVATE ${PROJECT_SOURCE_DIR}/perception/source)
+
+# Every kind of copy there is, whichever the source would choose here.
+add_executable(copy_test ${CMAKE_CURRENT_LIST_DIR}/copy_test.c)
+target_include_directories(copy_test PRIVATE ${PROJECT_SOURCE_DIR}/perception/source)
+target_link_libraries(copy_test PRIVATE vgpu_source vgpu_flags PkgConfig::CMOCKA)
+add_test(NAME perception/copy_test COMMAND copy_test)
+set_tests_properties(perception/copy_test PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
