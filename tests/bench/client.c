@@ -7,6 +7,7 @@
  *      lease  as fd, then holds the frame where it lies and reads its first and last byte
  *      copy   as fd, then copies the frame into memory of its own
  *      idle   is connected and never waits
+ *      busy   waited once, as fd, and does not any more
  * A sample is the time since the daemon's publish_ns.
  */
 #include <errno.h>
@@ -90,6 +91,7 @@ static const struct way {
         { "lease", VGPU_CLIENT_LEASES, wait_in_poll, hold },
         { "copy", 0, wait_in_poll, copy },
         { "idle", 0, NULL, NULL },
+        { "busy", 0, NULL, NULL },
 };
 
 static const struct way *find_way(const struct bench_worker *w)
@@ -120,6 +122,8 @@ int main(int argc, char **argv)
         }
         if (vgpu_client_connect(path, &options, &r.client, &why) < 0)
                 bench_fail(&r.worker, "%s", why.text);
+        if (strcmp(way->role, "busy") == 0)
+                wait_in_poll(r.client);
         bench_ready(&r.worker);
         while (!way->wait)
                 pause();

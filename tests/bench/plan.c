@@ -35,6 +35,9 @@ const struct way ways[N_WAYS] = {
                 .client_role = "client",
                 .floor = true },
         [WAY_IDLE] = { .name = "ring, nobody waits", .what = "nobody", OUR_ENDS("idle") },
+        [WAY_BUSY] = { .name = "ring, nobody waits any more",
+                .what = "nobody any more, all have before",
+                OUR_ENDS("busy") },
         [WAY_WORD] = { .name = "ring, wake word", .what = "on the wake word", OUR_ENDS("word") },
         [WAY_FD] = { .name = "ring, wake fd", .what = "on their wake fds", OUR_ENDS("fd") },
         [WAY_LEASE] = { .name = "ring, lease", OUR_ENDS("lease") },
@@ -74,7 +77,7 @@ static void add(struct plan *p, const struct scene *scene, enum way_id way, bool
 static void add_handoff(struct plan *p, const struct scene *scene)
 {
         for (unsigned way = 0; way < N_WAYS; way++) {
-                if (way == WAY_IDLE || (ways[way].peer && scene->n_clients > 4))
+                if (way == WAY_IDLE || way == WAY_BUSY || (ways[way].peer && scene->n_clients > 4))
                         continue;
                 if (ways[way].peer ? p->options.peers : p->options.ring)
                         add(p, scene, way, false);
@@ -86,6 +89,7 @@ static void add_cost(struct plan *p, unsigned n_clients)
         const struct scene scene = { 1920, 1080, n_clients, false };
 
         add(p, &scene, WAY_IDLE, true);
+        add(p, &scene, WAY_BUSY, true);
         add(p, &scene, WAY_WORD, true);
         add(p, &scene, WAY_FD, true);
 }
@@ -119,10 +123,10 @@ void plan_init(struct plan *p, const struct plan_options *options)
                 add_handoff(p, &stopped);
                 add_handoff(p, &uhd);
         }
-        if (options->ring && options->default_counts) {
+        if (options->cost && options->default_counts) {
                 for (unsigned i = 0; i < sizeof(cost_counts) / sizeof(cost_counts[0]); i++)
                         add_cost(p, cost_counts[i]);
-        } else if (options->ring) {
+        } else if (options->cost) {
                 for (unsigned i = 0; i < options->n_counts; i++)
                         add_cost(p, options->count[i]);
         }

@@ -20,6 +20,7 @@
 enum way_id {
         WAY_FLOOR, /* nobody's: the least there is to it */
         WAY_IDLE,  /* clients that do not wait: only what they cost */
+        WAY_BUSY,  /* that waited once */
         WAY_WORD,
         WAY_FD,
         WAY_LEASE,
@@ -51,7 +52,8 @@ struct plan_options {
         unsigned count[MAX_COUNTS]; /* numbers of clients; see default_counts */
         unsigned n_counts;
         bool default_counts; /* then also 4K, and one of four clients stopped */
-        bool ring, peers;    /* which to measure */
+        bool ring, peers;    /* whose hand-offs to measure */
+        bool cost;           /* and what frames cost the daemon */
 };
 
 struct plan {

@@ -46,10 +46,20 @@ static void print_figures(FILE *f, const struct plan *p, const struct figures *r
                         (unsigned long long)all.n);
 }
 
+static bool has_handoffs(const struct plan *p)
+{
+        for (unsigned i = 0; i < p->n_rows; i++)
+                if (!p->row[i].cost_only)
+                        return true;
+        return false;
+}
+
 static void print_handoff(FILE *f, const struct plan *p)
 {
         const struct scene *last = NULL;
 
+        if (!has_handoffs(p))
+                return;
         fprintf(f,
                 "\nHand-off: from publishing a frame to a client that is awake and holds it, "
                 "microseconds\n%-29s %-24s %9s %9s %9s %10s %8s %7s\n",

@@ -33,7 +33,7 @@ static void usage(FILE *f)
 {
         fputs("Usage: vgpu-bench-ring [--quick] [--rounds N] [--seconds N | --frames N] [--clients "
               "LIST]\n"
-              "                       [--only ring|peers] [--csv FILE] [--log FILE]\n"
+              "                       [--only ring|peers|cost] [--csv FILE] [--log FILE]\n"
               "\n"
               "Measures at 60 fps how long after a frame is published a client is awake and holds "
               "it, what\n"
@@ -46,7 +46,8 @@ static void usage(FILE *f)
               "  --frames N      the same in frames\n"
               "  --clients LIST  numbers of clients, at 1080p only, for example 1,8\n"
               "                  (default 1,4,64,256, then 4K and one of four clients stopped)\n"
-              "  --only WHICH    ring or peers\n"
+              "  --only WHICH    ring, peers, or cost: what publishing costs the daemon, without "
+              "hand-offs\n"
               "  --csv FILE      write the figures there, too\n"
               "  --log FILE      what the programs that are measured say (default: nowhere)\n"
               "\n"
@@ -109,7 +110,8 @@ static bool take_option(int option, char *value, struct plan_options *o, struct 
         case 'o':
                 o->ring = strcmp(value, "ring") == 0;
                 o->peers = strcmp(value, "peers") == 0;
-                return o->ring || o->peers;
+                o->cost = o->ring || strcmp(value, "cost") == 0;
+                return o->cost || o->peers;
         case 'C':
                 files->csv = value;
                 return true;
@@ -225,7 +227,8 @@ int main(int argc, char **argv)
                 .n_counts = 4,
                 .default_counts = true,
                 .ring = true,
-                .peers = true };
+                .peers = true,
+                .cost = true };
         struct files files = { .log = "/dev/null" };
         struct scene_options scene = { .interrupted = &interrupted };
         static struct plan plan;

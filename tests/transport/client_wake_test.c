@@ -230,6 +230,48 @@ static void the_daemon_is_told_when_the_page_is_mapped(void **state)
         stage_stop(&s);
 }
 
+/* Welcomed by a wait that has no time to sleep: nothing was armed. */
+static void welcome_without_arming(struct stage *s, struct vgpu_client *c)
+{
+        stage_accept(s, c);
+        stage_welcome(s);
+        while (!(vgpu_client_wait(c, 0) & VGPU_CLIENT_RECONNECTED))
+                ;
+        assert_int_equal(s->page->armed, 0);
+}
+
+/* A look at a page costs the daemon more than all else about a client that does not wait. */
+static void a_page_is_not_to_be_looked_at_before_it_is_used(void **state)
+{
+        struct vgpu_client_options options = { .flags = VGPU_CLIENT_LEASES };
+        struct vgpu_msg_header msg;
+        struct vgpu_client *c;
+        struct stage s;
+
+        (void)state;
+        stage_start(&s);
+        c = stage_client(&s, NULL);
+        welcome_without_arming(&s, c);
+        stage_publish(&s);
+        assert_true(vgpu_client_wait(c, 0) & VGPU_CLIENT_FRAME);
+        assert_int_equal(copy(c, &(struct vgpu_client_frame){ 0 }), 1);
+        assert_false(stage_receive(&s, VGPU_MSG_PAGE, &msg, sizeof(msg)));
+        for (int i = 0; i < 3; i++) {
+                assert_int_equal(vgpu_client_dispatch(c), 0);
+                assert_int_not_equal(s.page->armed, 0);
+                assert_int_equal(stage_receive(&s, VGPU_MSG_PAGE, &msg, sizeof(msg)), i == 0);
+        }
+        vgpu_client_close(c);
+        stage_hang_up(&s);
+
+        /* the first frame held has to be found there */
+        c = stage_client(&s, &options);
+        welcome_without_arming(&s, c);
+        assert_true(stage_receive(&s, VGPU_MSG_PAGE, &msg, sizeof(msg)));
+        vgpu_client_close(c);
+        stage_stop(&s);
+}
+
 static void another_connection_is_another_page(void **state)
 {
         struct vgpu_client *c;
@@ -333,6 +375,7 @@ int main(void)
                 cmocka_unit_test(interest_is_what_wakes_and_what_is_told),
                 cmocka_unit_test(a_page_that_could_fault_is_not_taken),
                 cmocka_unit_test(the_daemon_is_told_when_the_page_is_mapped),
+                cmocka_unit_test(a_page_is_not_to_be_looked_at_before_it_is_used),
                 cmocka_unit_test(another_connection_is_another_page),
                 cmocka_unit_test(a_change_during_dispatch_is_reported_or_rung_for),
         };

@@ -218,6 +218,8 @@ void client_arm(struct vgpu_client *c)
         if (changes != 0 && c->intent.state.progress == VGPU_CLIENT_INTENT_WRITTEN)
                 changes |= VGPU_CHANGE_STATUS;
         page_arm(&c->page, changes);
+        /* a page that never armed is not looked at: those who are connected and wait for nothing cost no look */
+        connection_show_page(c);
 }
 
 int vgpu_client_dispatch(struct vgpu_client *c)

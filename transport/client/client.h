@@ -47,6 +47,7 @@ struct vgpu_client {
         char goodbye_text[192];
 
         struct own_page page;
+        bool page_shown;  /* the daemon was told to look at it */
         uint32_t changes; /* VGPU_CHANGE_* to be woken for, 0: any */
         int reported;     /* mask of the events that the caller wants to hear of */
 
@@ -102,6 +103,9 @@ int connection_read(struct vgpu_client *c, uint64_t now_ns);
 
 /* Close the socket and the wake descriptor and schedule what follows. @error: why. Return: set of events. */
 int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns);
+
+/* Have the daemon look at our page from now on; the first call counts, and those for no page do nothing. */
+void connection_show_page(struct vgpu_client *c);
 
 /* Tell the daemon about ourselves, at most once a second. */
 void connection_tell_stats(struct vgpu_client *c, uint64_t now_ns);

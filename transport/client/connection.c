@@ -45,6 +45,7 @@ int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns)
         close_watched(c, &c->sock);
         close_watched(c, &c->wake_fd);
         page_close(&c->page);
+        c->page_shown = false;
         c->phase = PHASE_OFFLINE;
         c->last_error = error;
         if (error == -EPROTONOSUPPORT)
@@ -114,6 +115,18 @@ int connection_start(struct vgpu_client *c, uint64_t now_ns)
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */
+
+void connection_show_page(struct vgpu_client *c)
+{
+        const struct vgpu_msg_header mapped = message_header(VGPU_MSG_PAGE, sizeof(mapped));
+
+        if (!c->page.map || c->page_shown)
+                return;
+        /* unsaid, we would never be woken: better to come again. Reading a socket that is shut says why */
+        if (message_send(c->sock, &mapped, sizeof(mapped), NULL, 0, NULL, 0) < 0)
+                shutdown(c->sock, SHUT_RDWR);
+        c->page_shown = true;
+}
 
 /* A generation is let go of once its map is: a frame that is held keeps that of its ring. */
 void connection_release(struct vgpu_client *c)
@@ -205,7 +218,6 @@ static int sort_fds(
 static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
 {
         const struct vgpu_msg_welcome *msg = (const void *)c->packet;
-        const struct vgpu_msg_header mapped = message_header(VGPU_MSG_PAGE, sizeof(mapped));
         struct handed handed;
         int events = 0, err;
 
@@ -215,11 +227,9 @@ static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
         err = handed.page >= 0 ? page_open(&c->page, handed.page) : 0;
         if (err < 0)
                 return err;
-        if (handed.page >= 0)
-                err = message_send(c->sock, &mapped, sizeof(mapped), NULL, 0, NULL, 0);
-        /* unsaid, we would never be woken; a socket that is shut says why when it is read */
-        if (err < 0 && err != -EPIPE)
-                return err;
+        /* a hold counts once the page is looked at: not to lose the first ones, it is from the start */
+        if (msg->granted & VGPU_WANT_LEASE)
+                connection_show_page(c);
         if (handed.ring >= 0)
                 events = adopt_ring(c, handed.ring);
         if (events < 0)

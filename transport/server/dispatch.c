@@ -105,7 +105,7 @@ static int on_page(struct peer *p, const void *packet)
         int err;
 
         (void)packet;
-        if (p->page == PAGES_NONE || s->pages.seat[p->page].page)
+        if (p->page == PAGES_NONE || s->pages.seat[p->page].watch != PAGES_NONE)
                 return peer_condemn(
                         p, VGPU_GOODBYE_MALFORMED, "PAGE names none that waits for it.");
         err = pages_settle(&s->pages, p->page);

@@ -29,7 +29,8 @@ int pages_init(struct pages *pages, uint32_t max)
 
         *pages = (struct pages){ .max = max, .page_bytes = (size_t)sysconf(_SC_PAGESIZE) };
         pages->seat = calloc(max, sizeof(*pages->seat));
-        if (!pages->seat)
+        pages->watch = calloc(max, sizeof(*pages->watch));
+        if (!pages->seat || !pages->watch)
                 return -ENOMEM;
         base = mmap(NULL, max * pages->page_bytes, PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -44,6 +45,7 @@ void pages_deinit(struct pages *pages)
         if (pages->base)
                 munmap(pages->base, pages->max * pages->page_bytes);
         free(pages->seat);
+        free(pages->watch);
         *pages = (struct pages){ 0 };
 }
 
@@ -74,17 +76,17 @@ int pages_take(struct pages *pages, uint32_t *ret_index)
         uint32_t i = 0;
         int fd;
 
-        /* the lowest: the pass ends at the highest */
-        while (i < pages->end && pages->seat[i].taken)
+        /* the lowest: maps that are looked at lie close together */
+        while (i < pages->max && pages->seat[i].taken)
                 i++;
         if (i >= pages->max)
                 return -ENOSPC;
         fd = sealed_page(pages->page_bytes);
         if (fd < 0)
                 return fd;
-        pages->seat[i] = (struct page_seat){ .taken = true, .wake_fd = -1, .memfd = fd };
-        if (i >= pages->end)
-                pages->end = i + 1;
+        pages->seat[i] = (struct page_seat){
+                .taken = true, .wake_fd = -1, .memfd = fd, .watch = PAGES_NONE
+        };
         *ret_index = i;
         return 0;
 }
@@ -117,8 +119,19 @@ int pages_settle(struct pages *pages, uint32_t index)
                 return err;
         close(seat->memfd);
         seat->memfd = -1;
-        seat->page = page;
+        seat->watch = pages->n_watched++;
+        pages->watch[seat->watch] =
+                (struct page_watch){ .page = page, .seat = index, .leases = seat->leases };
         return 0;
+}
+
+/* The last one takes its place. */
+static void unwatch(struct pages *pages, uint32_t at)
+{
+        const struct page_watch *last = &pages->watch[--pages->n_watched];
+
+        pages->watch[at] = *last;
+        pages->seat[last->seat].watch = at;
 }
 
 void pages_leave(struct pages *pages, uint32_t index)
@@ -127,9 +140,9 @@ void pages_leave(struct pages *pages, uint32_t index)
 
         if (seat->memfd >= 0)
                 close(seat->memfd);
-        *seat = (struct page_seat){ .wake_fd = -1, .memfd = -1 };
-        while (pages->end > 0 && !pages->seat[pages->end - 1].taken)
-                pages->end--;
+        if (seat->watch != PAGES_NONE)
+                unwatch(pages, seat->watch);
+        *seat = (struct page_seat){ .wake_fd = -1, .memfd = -1, .watch = PAGES_NONE };
         /* should this fail, the dead page stays until its seat is taken again */
         mmap(place(pages, index), pages->page_bytes, PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

@@ -14,25 +14,35 @@ struct peer;
 
 #define PAGES_NONE UINT32_MAX
 
-/* What the pass over all clients needs of one; together in one array, since it runs once per frame. */
+/* Where a page is from when it is made until its client has gone. */
 struct page_seat {
-        const struct vgpu_client_page
-                *page; /* NULL: not settled, there is nothing to look at yet */
         bool taken;
-        bool leases; /* its holds are honoured */
-        int wake_fd; /* -1: not granted */
-        int memfd;   /* until it is settled, then -1 */
+        bool leases;    /* its holds are honoured */
+        int wake_fd;    /* -1: not granted */
+        int memfd;      /* until it is settled, then -1 */
+        uint32_t watch; /* PAGES_NONE: not settled, there is nothing to look at yet */
+        struct ring_holder holder;
+};
+
+/*
+ * A settled page, and what a pass needs of its client while that neither holds nor sleeps. Together in one array, since
+ * it runs once per frame: who has a page and never uses it is not even in it.
+ */
+struct page_watch {
+        const struct vgpu_client_page *page;
+        uint32_t seat;
         /* the ticket in `armed` that got its byte; a client that arms again stores another one */
         uint32_t answered;
-        struct ring_holder holder;
+        bool leases; /* as its seat's */
 };
 
 struct pages {
         uint8_t *base; /* a reservation of max pages; settled ones are mapped into it */
         size_t page_bytes;
         uint32_t max;
-        uint32_t end; /* no seat at or past it is taken */
         struct page_seat *seat;
+        struct page_watch *watch; /* n_watched of max, in no order */
+        uint32_t n_watched;
 };
 
 /* An all-zero one is what pages_deinit() takes, too. Return: 0 or a negative errno. */
@@ -60,16 +70,33 @@ int pages_settle(struct pages *pages, uint32_t index);
 void pages_leave(struct pages *pages, uint32_t index);
 
 /*
- * Each word of a settled page once, into a copy that holds still: whatever is in the page is a value. Holds with
- * acquire, as ring_look_at() wants them.
+ * Each word of a settled page is loaded once, into a copy that holds still: whatever is in the page is a value.
  */
-static inline void page_load(const struct vgpu_client_page *page, struct vgpu_client_page *ret_page)
+
+/* Return: the ticket that waits for its byte, 0: none. */
+static inline uint32_t page_ticket(const struct page_watch *watch)
 {
-        /* who sees the ticket sees what it is for: the client stores `interest` first */
-        ret_page->armed = __atomic_load_n(&page->armed, __ATOMIC_ACQUIRE);
-        ret_page->interest = __atomic_load_n(&page->interest, __ATOMIC_RELAXED);
-        for (uint32_t i = 0; i < VGPU_PAGE_HOLDS; i++)
-                ret_page->hold[i] = __atomic_load_n(&page->hold[i], __ATOMIC_ACQUIRE);
+        /* acquire: who sees the ticket sees what it is for, since the client stores `interest` first */
+        uint32_t ticket = __atomic_load_n(&watch->page->armed, __ATOMIC_ACQUIRE);
+
+        return ticket == watch->answered ? 0 : ticket;
+}
+
+static inline uint32_t page_interest(const struct page_watch *watch)
+{
+        return __atomic_load_n(&watch->page->interest, __ATOMIC_RELAXED);
+}
+
+/* With acquire, as ring_look_at() wants them. Return: whether there is any. */
+static inline bool page_holds(const struct page_watch *watch, uint64_t ret_hold[VGPU_PAGE_HOLDS])
+{
+        uint64_t any = 0;
+
+        for (uint32_t i = 0; i < VGPU_PAGE_HOLDS; i++) {
+                ret_hold[i] = __atomic_load_n(&watch->page->hold[i], __ATOMIC_ACQUIRE);
+                any |= ret_hold[i];
+        }
+        return any != 0;
 }
 
 #endif /* VGPUD_PAGES_H */

@@ -93,13 +93,11 @@ static void describe_page(const struct peer *p, struct peer_info *info)
 {
         const struct server *s = p->server;
         const struct page_seat *seat;
-        struct vgpu_client_page page;
 
-        if (p->page == PAGES_NONE || !s->pages.seat[p->page].page)
+        if (p->page == PAGES_NONE || s->pages.seat[p->page].watch == PAGES_NONE)
                 return;
         seat = &s->pages.seat[p->page];
-        page_load(seat->page, &page);
-        info->armed = seat->wake_fd >= 0 && page.armed != 0 && page.armed != seat->answered;
+        info->armed = seat->wake_fd >= 0 && page_ticket(&s->pages.watch[seat->watch]) != 0;
         info->n_ended = seat->holder.lost;
         if (s->ring && seat->holder.generation == ring_identity(s->ring)->generation)
                 info->n_held = (uint32_t)__builtin_popcount(seat->holder.standing);

@@ -1,8 +1,10 @@
 /*
  * tell.c - after a change: whose holds stand, who is to be woken
  *
- * One pass over the clients' pages answers both. Per client it touches its page's one line and its seat; nothing else
- * of a client is looked at, so that those who neither hold nor sleep cost a few nanoseconds each.
+ * One pass over the clients' settled pages answers both. Of a client that neither holds nor sleeps it touches the one
+ * line of its page and its entry among those watched, and nothing else. What that costs is the miss for the line, and
+ * the translation of the page, whose entry a copied frame has evicted too: some 30 ns. Clients whose page is not
+ * settled cost nothing at all, which is why the library has its page looked at when it first uses it, and not before.
  *
  * No wake-up is lost (Dekker's two flags):
  *      we:         store the change and the wake word; fence; load armed
@@ -18,25 +20,31 @@
 /* Far enough ahead for a miss to be over when its turn comes: a look takes some 5 ns, a line from another core 60. */
 #define AHEAD 12u
 
-/* Nothing named, nothing kept: a look would find and change nothing. */
-static bool holds_nothing(const struct page_seat *seat, const struct vgpu_client_page *page)
+static void look_at_holds(struct server *s, struct ring *ring, const struct page_watch *watch)
 {
-        uint64_t any = seat->holder.standing;
+        struct ring_holder *holder = &s->pages.seat[watch->seat].holder;
+        uint64_t hold[VGPU_PAGE_HOLDS];
 
-        for (uint32_t i = 0; i < VGPU_PAGE_HOLDS; i++)
-                any |= page->hold[i];
-        return any == 0;
+        /* nothing named, nothing kept: a look would find and change nothing */
+        if (page_holds(watch, hold) || holder->standing != 0)
+                ring_look_at(ring, holder, hold, VGPU_PAGE_HOLDS);
 }
 
-static bool is_due(struct page_seat *seat, const struct vgpu_client_page *page, uint32_t changes)
+static void look_at_ticket(struct server *s, struct page_watch *watch, uint32_t changes)
 {
-        if (page->armed == 0 || page->armed == seat->answered || seat->wake_fd < 0)
-                return false;
-        if (changes != 0 && page->interest != 0 && !(page->interest & changes))
-                return false;
+        const uint32_t ticket = page_ticket(watch);
+        int wake_fd;
+        uint32_t interest;
+
+        if (ticket == 0)
+                return;
+        interest = page_interest(watch);
+        wake_fd = s->pages.seat[watch->seat].wake_fd;
+        if (wake_fd < 0 || (changes != 0 && interest != 0 && !(interest & changes)))
+                return;
         /* also if there is no room for the byte: those before it make the socket readable */
-        seat->answered = page->armed;
-        return true;
+        watch->answered = ticket;
+        waker_add(&s->waker, wake_fd);
 }
 
 static void wake_due(struct server *s)
@@ -54,32 +62,24 @@ static void pass(struct server *s, struct ring *ring, uint32_t changes)
         struct pages *pages = &s->pages;
 
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        for (uint32_t i = 0; i < pages->end; i++) {
-                struct page_seat *seat = &pages->seat[i];
-                struct vgpu_client_page page;
+        for (uint32_t i = 0; i < pages->n_watched; i++) {
+                struct page_watch *watch = &pages->watch[i];
 
-                if (i + AHEAD < pages->end)
-                        __builtin_prefetch(seat[AHEAD].page);
-                if (!seat->page)
-                        continue;
-                page_load(seat->page, &page);
-                if (ring && seat->leases && !holds_nothing(seat, &page))
-                        ring_look_at(ring, &seat->holder, page.hold, VGPU_PAGE_HOLDS);
-                if (is_due(seat, &page, changes))
-                        waker_add(&s->waker, seat->wake_fd);
+                if (i + AHEAD < pages->n_watched)
+                        __builtin_prefetch(watch[AHEAD].page);
+                if (ring && watch->leases)
+                        look_at_holds(s, ring, watch);
+                look_at_ticket(s, watch, changes);
         }
 }
 
 /* What changed before the page was settled was told to nobody there: who sleeps already may sleep on it. */
 void tell_settled(struct server *s, uint32_t index)
 {
-        struct page_seat *seat = &s->pages.seat[index];
-        struct vgpu_client_page page;
+        struct pages *pages = &s->pages;
 
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        page_load(seat->page, &page);
-        if (is_due(seat, &page, 0))
-                waker_add(&s->waker, seat->wake_fd);
+        look_at_ticket(s, &pages->watch[pages->seat[index].watch], 0);
         wake_due(s);
 }
 
