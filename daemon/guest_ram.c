@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "guest_private.h"
+#include "helper/vm_files.h"
 #include "systemd/journal.h"
 
 struct plan {
@@ -87,7 +88,7 @@ static bool plan_backend(struct guest *g, const struct monitor_backend *b, struc
 
         plan->hva[plan->n++] = b->hva;
         if (!is_file_here(b->path))
-                r = vm_process_ram_fd(qemu_pid(g), b->hva, text, sizeof(plan->text[0]));
+                r = vm_files_at(qemu_pid(g), b->hva, text, sizeof(plan->text[0]));
         /* Also when it is nowhere else: opening it says what is wrong with it. */
         if (r < 0 && b->path[0] == '/') {
                 memcpy(text, b->path, sizeof(b->path));
@@ -129,7 +130,7 @@ static bool all_shared(const struct monitor_view *qemu)
 
 static bool plan_from_process(struct guest *g, struct plan *plan)
 {
-        int r = vm_process_only_ram_fd(g->process.pid, plan->text[0], sizeof(plan->text[0]));
+        int r = vm_files_only_backend(g->process.pid, plan->text[0], sizeof(plan->text[0]));
 
         plan->n = 1;
         if (r == -EEXIST)
@@ -260,7 +261,7 @@ static bool is_qemus(struct guest *g, const struct plan *plan, const vgpu_source
                 return true;
         for (i = 0; i < plan->n && r == 0; i++) {
                 vgpu_source_file(source, i, &dev, &ino);
-                r = vm_process_maps(pid, plan->hva[i], dev, ino);
+                r = vm_files_maps(pid, plan->hva[i], dev, ino);
         }
         if (r == -ENOENT)
                 guest_set_reason(g,

@@ -1,4 +1,4 @@
-/* vm_process_test.c - QEMU as a process: found by its pid file, held by a pidfd, its RAM told from its other files */
+/* vm_process_test.c - QEMU as a process: found by its pid file, held by a pidfd */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -9,15 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "vm_process.h"
-
-#define RAM_BYTES (2u << 20)
 
 static char pidfile[] = "/tmp/vgpud-pid-XXXXXX";
 static uv_loop_t loop;
@@ -104,62 +100,6 @@ static void the_end_of_the_process_is_an_event_and_the_next_is_found(void **stat
         uv_run(&loop, UV_RUN_DEFAULT);
 }
 
-static bool same_file(const char *path, int fd)
-{
-        struct stat a, b;
-
-        return stat(path, &a) == 0 && fstat(fd, &b) == 0 && a.st_ino == b.st_ino;
-}
-
-static int backend(void)
-{
-        int fd = memfd_create("memory-backend-memfd", MFD_CLOEXEC);
-
-        assert_true(fd >= 0);
-        assert_int_equal(ftruncate(fd, RAM_BYTES), 0);
-        return fd;
-}
-
-static void backends_of_one_name_are_told_apart_by_their_addresses(void **state)
-{
-        int first = backend(), second = backend();
-        char *map = mmap(NULL, RAM_BYTES, PROT_READ, MAP_SHARED, second, 0);
-        char *private = mmap(NULL, RAM_BYTES, PROT_READ, MAP_PRIVATE, first, 0);
-        char path[64];
-        struct stat st;
-
-        (void)state;
-        assert_true(map != MAP_FAILED && private != MAP_FAILED);
-        assert_int_equal(
-                vm_process_ram_fd(getpid(), (uintptr_t)map + RAM_BYTES - 1, path, sizeof(path)), 0);
-        assert_true(same_file(path, second));
-        /* What QEMU writes to a private map is in no file. */
-        assert_int_equal(
-                vm_process_ram_fd(getpid(), (uintptr_t) private, path, sizeof(path)), -ENOENT);
-        assert_int_equal(vm_process_ram_fd(getpid(), 8, path, sizeof(path)), -ENOENT);
-
-        assert_int_equal(fstat(second, &st), 0);
-        assert_int_equal(vm_process_maps(getpid(), 0, st.st_dev, st.st_ino), 0);
-        assert_int_equal(vm_process_maps(getpid(), (uintptr_t)map, st.st_dev, st.st_ino), 0);
-        assert_int_equal(
-                vm_process_maps(getpid(), (uintptr_t) private, st.st_dev, st.st_ino), -ENOENT);
-        assert_int_equal(vm_process_maps(getpid(), 0, st.st_dev + 1, st.st_ino), -ENOENT);
-        assert_int_equal(vm_process_maps(0, 0, st.st_dev, st.st_ino), -ESRCH);
-        assert_int_equal(fstat(first, &st), 0);
-        assert_int_equal(vm_process_maps(getpid(), 0, st.st_dev, st.st_ino), -ENOENT);
-
-        assert_int_equal(vm_process_only_ram_fd(getpid(), path, sizeof(path)), -EEXIST);
-        close(second);
-        assert_int_equal(vm_process_only_ram_fd(getpid(), path, sizeof(path)), 0);
-        assert_true(same_file(path, first));
-        close(first);
-        assert_int_equal(vm_process_only_ram_fd(getpid(), path, sizeof(path)), -ENOENT);
-        /* Mapped, and closed by its process: there is nothing to open. */
-        assert_int_equal(vm_process_ram_fd(getpid(), (uintptr_t)map, path, sizeof(path)), -ENOENT);
-        munmap(map, RAM_BYTES);
-        munmap(private, RAM_BYTES);
-}
-
 static int set_up(void **state)
 {
         int fd = mkstemp(pidfile);
@@ -183,7 +123,6 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_pid_file_that_names_no_process_says_why),
                 cmocka_unit_test(the_end_of_the_process_is_an_event_and_the_next_is_found),
-                cmocka_unit_test(backends_of_one_name_are_told_apart_by_their_addresses),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);
