@@ -220,8 +220,7 @@ static void run_actions(struct control *c, unsigned actions)
 
 static void log_given_up(const struct control *c)
 {
-        journal_event(EVENT_CONTROL_FAILED, LOG_WARNING,
-                JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", c->target.epoch)),
+        journal_event(EVENT_CONTROL_FAILED, NULL,
                 "What clients ask the producer for was not written into the guest in %u tries; "
                 "waiting until they ask for something else, another writer or another producer",
                 c->tries);
@@ -252,7 +251,8 @@ static void log_unbelieved(enum control_verdict verdict, const struct vgpu_contr
                 [CONTROL_FORGED] = "to nothing that was asked",
         };
 
-        journal_event(EVENT_WRITER_UNBELIEVED, LOG_WARNING, NULL,
+        journal_event(EVENT_WRITER_UNBELIEVED,
+                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", why[verdict])),
                 "The writer's answer to request %llu is %s; ignored",
                 (unsigned long long)written->request, why[verdict]);
 }

@@ -34,12 +34,17 @@ static void log_gone(const struct control *c, const char *why)
         char name[JOURNAL_ESCAPED(32)];
 
         if (c->link.ready)
-                journal_event(EVENT_WRITER_GONE, LOG_NOTICE,
-                        JOURNAL_FIELDS(JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)cred->pid)),
-                        "Writer '%s' (pid %d) is gone: %s", name_of(c, name), (int)cred->pid, why);
+                journal_event(EVENT_WRITER_GONE,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CLIENT", name_of(c, name)),
+                                JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)cred->pid),
+                                JOURNAL_U64("VGPU_CLIENT_UID", cred->uid),
+                                JOURNAL_TEXT("VGPU_REASON", why)),
+                        "Writer '%s' (pid %d) is gone: %s", name, (int)cred->pid, why);
         else
-                journal_event(EVENT_CLIENT_REFUSED, LOG_NOTICE,
-                        JOURNAL_FIELDS(JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)cred->pid)),
+                journal_event(EVENT_WRITER_REFUSED,
+                        JOURNAL_FIELDS(JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)cred->pid),
+                                JOURNAL_U64("VGPU_CLIENT_UID", cred->uid),
+                                JOURNAL_TEXT("VGPU_REASON", why)),
                         "Who connected to the writer's socket (pid %d, uid %u) did not become the "
                         "writer: %s",
                         (int)cred->pid, (unsigned)cred->uid, why);
@@ -65,12 +70,13 @@ static void welcome(struct control *c)
         char name[JOURNAL_ESCAPED(32)];
 
         uv_timer_stop(&c->visit);
-        journal_event(EVENT_WRITER_CONNECTED, LOG_NOTICE,
-                JOURNAL_FIELDS(JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)c->link.cred.pid),
+        journal_event(EVENT_WRITER_CONNECTED,
+                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CLIENT", name_of(c, name)),
+                        JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)c->link.cred.pid),
                         JOURNAL_U64("VGPU_CLIENT_UID", c->link.cred.uid)),
                 "Writer '%s' (pid %d, uid %u) is connected; what clients ask for goes into the "
                 "guest",
-                name_of(c, name), (int)c->link.cred.pid, (unsigned)c->link.cred.uid);
+                name, (int)c->link.cred.pid, (unsigned)c->link.cred.uid);
         control_post(c, CONTROL_EV_WRITER_CAME);
 }
 
@@ -147,10 +153,12 @@ static void on_rested(uv_timer_t *timer)
 
 static void log_refused(const struct control *c, uint64_t denied_before)
 {
-        journal_event(EVENT_CLIENT_REFUSED, LOG_NOTICE, NULL, "A writer was refused: %s",
-                c->link.counters.denied > denied_before
-                        ? "its user is not the one that [control] user names"
-                        : "there is one already");
+        const char *why = c->link.counters.denied > denied_before
+                                  ? "its user is not the one that [control] user names"
+                                  : "there is one already";
+
+        journal_event(EVENT_WRITER_REFUSED, JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", why)),
+                "A writer was refused: %s", why);
 }
 
 static void on_connect(uv_poll_t *poll, int status, int events)
@@ -174,7 +182,8 @@ static void on_connect(uv_poll_t *poll, int status, int events)
         /* Who waits there keeps the socket readable: without a rest the loop would do nothing else. */
         uv_poll_stop(&c->listener);
         uv_timer_start(&c->rest, on_rested, LISTENER_REST_MS, 0);
-        journal_event(EVENT_CLIENT_REFUSED, LOG_ERR, NULL,
+        journal_event(EVENT_RESOURCES_SHORT,
+                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", strerror(-r))),
                 "A writer cannot be accepted: %s; trying again", strerror(-r));
 }
 

@@ -70,13 +70,19 @@ static void on_status(uv_timer_t *timer)
 
 static void stop(struct daemon *d)
 {
+        uint32_t n_clients;
+
         if (d->stopping)
                 return;
         d->stopping = true;
         notify_stopping();
-        journal_event(EVENT_DAEMON_STOPPING, LOG_INFO, NULL,
-                "Stopping: %llu frames published, %u clients told",
-                (unsigned long long)d->guest.stream.counters.frames, outlet_n_clients(&d->outlet));
+        n_clients = outlet_n_clients(&d->outlet);
+        journal_event(EVENT_DAEMON_STOPPING,
+                JOURNAL_FIELDS(JOURNAL_U64("VGPU_FRAMES", d->guest.stream.counters.frames),
+                        JOURNAL_U64("VGPU_CLIENTS", n_clients)),
+                "Stopping after %llu frames; %u client%s told",
+                (unsigned long long)d->guest.stream.counters.frames, n_clients,
+                n_clients == 1 ? "" : "s");
         guest_stop(&d->guest);
         control_stop(&d->control);
         uv_close((uv_handle_t *)&d->sigterm, NULL);
@@ -226,7 +232,7 @@ static int start(struct daemon *d)
                 return r;
         }
         start_handles(d);
-        journal_event(EVENT_DAEMON_STARTED, LOG_INFO,
+        journal_event(EVENT_DAEMON_STARTED,
                 JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_VERSION", VGPUD_VERSION),
                         JOURNAL_TEXT("VGPU_SOCKET", d->socket)),
                 "vgpud %s serves '%s' on %s", VGPUD_VERSION, d->config->name, d->socket);
@@ -251,7 +257,7 @@ enum daemon_end daemon_run(const struct vgpu_config *config)
         closed = uv_loop_close(&d.loop);
         if (closed < 0)
                 journal_log(LOG_ERR, "The event loop still has handles: %s", strerror(-closed));
-        journal_flush();
+        journal_finish();
         if (r == 0)
                 return DAEMON_STOPPED;
         return d.misconfigured ? DAEMON_MISCONFIGURED : DAEMON_FAILED;

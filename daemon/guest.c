@@ -73,7 +73,7 @@ static void start_looking(struct guest *g)
                 .min_frame_ns = UINT64_C(1000000000) / g->config->pace.max_fps,
         };
 
-        g->reason[0] = '\0';
+        g->reason[0] = g->logged[0] = '\0';
         g->looked_ns = 0;
         pacer_init(&g->pacer, &config, uv_hrtime());
         uv_poll_start(&g->look, UV_READABLE, guest_on_look);
@@ -91,7 +91,6 @@ static void unbind(struct guest *g)
 static void take_region(struct guest *g)
 {
         const struct vgpup_candidate *producer;
-        char name[GUEST_NAME_MAX];
 
         unbind(g);
         g->region = g->next_region;
@@ -102,15 +101,7 @@ static void take_region(struct guest *g)
         g->run_epoch = vgpup_run_epoch(g->region);
         g->heartbeat = producer->heartbeat;
         g->heartbeat_ns = uv_hrtime();
-        journal_event(EVENT_PRODUCER_FOUND, LOG_NOTICE,
-                JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", g->epoch->number),
-                        JOURNAL_U64("VGPU_RUN_EPOCH", g->run_epoch),
-                        JOURNAL_U64("VGPU_PID", producer->proc.pid),
-                        JOURNAL_HEX("VGPU_CR3", producer->proc.cr3),
-                        JOURNAL_HEX("VGPU_REGION", producer->region_gva)),
-                "Streaming from '%s' (pid %u), region at %#llx, epoch %llu",
-                guest_producer_name(g, name), producer->proc.pid,
-                (unsigned long long)producer->region_gva, (unsigned long long)g->epoch->number);
+        guest_log_found(g);
 }
 
 static void take_context(struct guest *g)
@@ -125,11 +116,11 @@ static void take_context(struct guest *g)
         guest_clock_reset(&g->clock);
         g->verdict = GUEST_CLOCK_UNKNOWN;
         info = vmie_win32_info(g->epoch->v);
-        journal_event(EVENT_GUEST_ATTACHED, LOG_NOTICE,
-                JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", g->epoch->number),
-                        JOURNAL_HEX("VGPU_KCR3", info->kcr3),
+        journal_set_place(guest_state_name(g->state), g->n_epochs);
+        journal_event(EVENT_GUEST_ATTACHED,
+                JOURNAL_FIELDS(JOURNAL_U64("VGPU_BUILD", info->build),
                         JOURNAL_HEX("VGPU_KERNEL", info->kernel_base),
-                        JOURNAL_U64("VGPU_BUILD", info->build)),
+                        JOURNAL_HEX("VGPU_KCR3", info->kcr3)),
                 "Found Windows build %u at %#llx, epoch %llu; looking for a producer", info->build,
                 (unsigned long long)info->kernel_base, (unsigned long long)g->epoch->number);
         guest_set_reason(
@@ -257,6 +248,19 @@ static void aim_control(struct guest *g)
         control_set_target(g->control, g->region ? &target : NULL);
 }
 
+/* The clocks of a new state. */
+static void note_state(struct guest *g, enum guest_state before)
+{
+        uint64_t now_ns = uv_hrtime();
+
+        g->state_ns[before] += now_ns - g->since_ns;
+        g->since_ns = now_ns;
+        if (before != GUEST_CONFIRMING && g->state != GUEST_CONFIRMING)
+                g->phase_ns = now_ns;
+        if (before == GUEST_STREAMING)
+                g->outage_ns = now_ns;
+}
+
 void guest_post(struct guest *g, enum guest_event event)
 {
         struct guest_step step = guest_next(g->state, event);
@@ -264,13 +268,11 @@ void guest_post(struct guest *g, enum guest_event event)
 
         journal_log(LOG_DEBUG, "%s: %s -> %s", guest_event_name(event), guest_state_name(before),
                 guest_state_name(step.state));
+        journal_set_place(guest_state_name(step.state), g->n_epochs);
         guest_log_event(g, event, step.state);
         g->state = step.state;
         if (step.state != before) {
-                uint64_t now_ns = uv_hrtime();
-
-                g->state_ns[before] += now_ns - g->since_ns;
-                g->since_ns = now_ns;
+                note_state(g, before);
                 uv_timer_stop(&g->retry);
                 if (before == GUEST_ABSENT)
                         uv_fs_event_stop(&g->watch);
@@ -298,6 +300,7 @@ static int init_handles(struct guest *g)
 int guest_init(
         struct guest *g, uv_loop_t *loop, const struct vgpu_config *config, struct outlet *outlet)
 {
+        uint64_t now_ns = uv_hrtime();
         int r, vm;
 
         *g = (struct guest){
@@ -305,11 +308,14 @@ int guest_init(
                 .config = config,
                 .outlet = outlet,
                 .state = GUEST_ABSENT,
-                .since_ns = uv_hrtime(),
+                .since_ns = now_ns,
+                .phase_ns = now_ns,
+                .outage_ns = now_ns,
                 .backoff_ms = GUEST_BACKOFF_FIRST_MS,
                 .has_monitor = config->guest.qmp[0] != '\0',
                 .has_process = config->guest.pidfile[0] != '\0',
         };
+        journal_set_place(guest_state_name(g->state), 0);
         memcpy(g->ram_name, config->guest.ram, sizeof(g->ram_name));
         stream_init(&g->stream, outlet, config->ring.staging);
         g->look_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

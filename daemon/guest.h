@@ -31,8 +31,11 @@ struct guest {
         enum guest_state state;
         uint64_t since_ns;                 /* in this state, CLOCK_MONOTONIC */
         uint64_t state_ns[GUEST_N_STATES]; /* in each state, before this time in it */
-        char reason[256];                  /* why it is not streaming; "" when it is */
-        char logged[256];                  /* the last reason that got a line of its own */
+        uint64_t
+                phase_ns; /* it waits for the same thing since then; candidates that come and go change nothing */
+        uint64_t outage_ns; /* without frames since then */
+        char reason[256];   /* why it is not streaming; "" when it is */
+        char logged[256];   /* the last reason that got a line of its own */
 
         /* QEMU, as far as the configuration says where it is */
         bool has_monitor, has_process;

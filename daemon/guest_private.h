@@ -44,5 +44,6 @@ void guest_report_run(struct guest *g);
 
 /* guest_log.c: what an event means to an admin, once, where the decision is made */
 void guest_log_event(struct guest *g, enum guest_event event, enum guest_state next);
+void guest_log_found(const struct guest *g);
 
 #endif /* VGPUD_GUEST_PRIVATE_H */

@@ -91,8 +91,8 @@ void guest_on_look(uv_poll_t *poll, int status, int events)
 
 void guest_report_run(struct guest *g)
 {
-        journal_event(EVENT_RUN_EPOCH_CHANGED, LOG_NOTICE,
-                JOURNAL_FIELDS(JOURNAL_U64("VGPU_EPOCH", g->n_epochs),
+        journal_event(EVENT_RUN_EPOCH_CHANGED,
+                JOURNAL_FIELDS(JOURNAL_U64("VGPU_PID", guest_producer(g)->proc.pid),
                         JOURNAL_U64("VGPU_RUN_EPOCH", g->run_epoch)),
                 "The producer began run %u in the same process", g->run_epoch);
 }

@@ -186,6 +186,20 @@ static void name_ram(struct guest *g, const struct plan *plan)
                         i ? ", " : "", plan->path[i]);
 }
 
+/* What to do about those that an admin meets first. */
+static const char *next_step(enum vgpu_source_reason reason)
+{
+        switch (reason) {
+        case VGPU_SOURCE_MISSING:
+                return " (is the machine off? If it runs, compare [guest] ram with QEMU's "
+                       "mem-path)";
+        case VGPU_SOURCE_FORBIDDEN:
+                return " (let the daemon's user read it, by group or ACL: see vgpud(8))";
+        default:
+                return "";
+        }
+}
+
 static void explain_source(
         struct guest *g, const struct plan *plan, const struct vgpu_source_failure *why)
 {
@@ -199,7 +213,8 @@ static void explain_source(
                 guest_set_reason(g, "%s: %s (%s)", path, vgpu_source_reason_text(why->reason),
                         strerror(why->error));
         else
-                guest_set_reason(g, "%s: %s", path, vgpu_source_reason_text(why->reason));
+                guest_set_reason(g, "%s: %s%s", path, vgpu_source_reason_text(why->reason),
+                        next_step(why->reason));
 }
 
 /* QEMU is right; but whoever wrote the configuration believes something else about this machine. */
@@ -220,9 +235,11 @@ static void compare_layouts(const struct guest *g, const struct plan *plan)
         }
         if (vgpu_layout_split(g->config->guest.machine, sizes, n_files, &configured) < 0 ||
                 !vgpu_layout_equal(&configured, plan->layout))
-                journal_log(LOG_NOTICE,
+                journal_event(EVENT_LAYOUT_DIFFERS,
+                        JOURNAL_FIELDS(JOURNAL_TEXT(
+                                "VGPU_MACHINE", vgpu_machine_name(g->config->guest.machine))),
                         "QEMU lays RAM out in another way than [guest] machine = %s does; QEMU's "
-                        "own layout is used",
+                        "own layout is used. Correct [guest] machine: without a monitor it decides",
                         vgpu_machine_name(g->config->guest.machine));
 }
 

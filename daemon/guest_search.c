@@ -51,7 +51,9 @@ static void say_silent(struct guest *g, size_t n)
                 guest_say_clock_stands(g);
         else
                 guest_set_reason(g,
-                        "%zu region%s found, but no heartbeat in %s: its producer hangs or is dead",
+                        "%zu region%s found, but no heartbeat in %s: its producer hangs or is "
+                        "dead; restart it in "
+                        "the guest",
                         n, n == 1 ? "" : "s", n == 1 ? "it" : "any");
 }
 
@@ -78,9 +80,13 @@ static void take_candidates(struct guest *g, struct scan *scan)
         if (g->state == GUEST_SEARCHING && scan->error)
                 guest_set_reason(g, "The guest's process list could not be read: %s",
                         strerror(-scan->error));
+        else if (g->state == GUEST_SEARCHING && !g->n_candidates &&
+                 g->verdict == GUEST_CLOCK_STANDING)
+                guest_say_clock_stands(g);
         else if (g->state == GUEST_SEARCHING && !g->n_candidates)
-                guest_set_reason(
-                        g, "No process in the guest has a region: is the producer running there?");
+                guest_set_reason(g,
+                        "No process in the guest has a region: start the producer in the guest, in "
+                        "the session of the user who is logged on");
         guest_post(g, g->n_candidates ? GUEST_EV_CANDIDATES : GUEST_EV_NO_CANDIDATES);
 }
 
@@ -187,7 +193,10 @@ void guest_scan(struct guest *g, enum scan_kind kind)
                 g->n_scans++;
                 return;
         }
-        journal_log(LOG_ERR, "A scan could not be started: %s", strerror(-r));
+        journal_event(EVENT_SCAN_FAILED, JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", strerror(-r))),
+                "The guest's memory cannot be searched: %s; trying again. The daemon is short of "
+                "memory or threads: look at its unit's limits and the host's",
+                strerror(-r));
         guest_post(g, kind == SCAN_ATTACH ? GUEST_EV_ATTACH_FAILED : GUEST_EV_NO_CANDIDATES);
 }
 
@@ -245,9 +254,9 @@ static void confirm_candidates(struct guest *g)
                 n_alive += alive[i];
         }
         if (n_alive > 1)
-                journal_event(EVENT_PRODUCERS_SEVERAL, LOG_NOTICE, NULL,
-                        "%zu producers are alive in the guest; [guest] producer chooses one by "
-                        "name",
+                journal_event(EVENT_PRODUCERS_SEVERAL, NULL,
+                        "%zu producers are alive in the guest; taking the one that [guest] "
+                        "producer names, else the newest",
                         n_alive);
         if (bind_best(g, alive)) {
                 g->epoch->was_brief = false;

@@ -65,8 +65,10 @@ static void on_reset(struct guest *g)
 
 static void on_lost(struct guest *g)
 {
-        journal_log(LOG_NOTICE, "QEMU's monitor at %s: %s; connecting again", g->config->guest.qmp,
-                g->monitor.why);
+        journal_event(EVENT_MONITOR_LOST,
+                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_QMP", g->config->guest.qmp),
+                        JOURNAL_TEXT("VGPU_REASON", g->monitor.why)),
+                "QEMU's monitor at %s: %s; connecting again", g->config->guest.qmp, g->monitor.why);
         /* A machine that ended closed its monitor first: look at once whether RAM, clock and kernel are what they were. */
         guest_on_pulse(&g->pulse);
 }
@@ -105,7 +107,9 @@ static void on_news(struct monitor *m, enum monitor_news news)
                 look_again(g);
                 break;
         case MONITOR_NEWS_BACK:
-                journal_log(LOG_INFO, "QEMU's monitor is back at %s", g->config->guest.qmp);
+                journal_event(EVENT_MONITOR_BACK,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_QMP", g->config->guest.qmp)),
+                        "QEMU's monitor is back at %s", g->config->guest.qmp);
                 break;
         case MONITOR_NEWS_LOST:
                 on_lost(g);

@@ -82,7 +82,7 @@ static int parse(int argc, char **argv, struct options *ret)
 static int refuse(const struct options *options, const struct config_report *report, int error)
 {
         config_report_print(stderr, report);
-        journal_event(EVENT_CONFIG_BAD, LOG_ERR,
+        journal_event(EVENT_CONFIG_BAD,
                 JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", options->config)),
                 "%s has %zu problem%s; correct it and check with 'vgpud --config %s "
                 "--check-config'",
@@ -107,6 +107,7 @@ static int serve(const struct vgpu_config *config, const struct config_report *r
         };
 
         journal_set_level(config->log.level);
+        journal_set_vm(config->name);
         for (size_t i = 0; i < report->n; i++) {
                 char text[CONFIG_PROBLEM_MAX];
 

@@ -19,7 +19,7 @@ static void log_replaced(const struct outlet *o, uint64_t before, const char *wh
 {
         const struct vgpu_ring_identity *id = ring_identity(o->rings.current);
 
-        journal_event(EVENT_RING_REPLACED, LOG_INFO,
+        journal_event(EVENT_RING_REPLACED,
                 JOURNAL_FIELDS(JOURNAL_U64("VGPU_GENERATION", id->generation),
                         JOURNAL_U64("VGPU_SLOT_BYTES", id->slot_bytes)),
                 "%s: ring %llu has %u slots of %llu bytes, the one before had %llu; clients go "
@@ -53,7 +53,7 @@ static void tell_no_renewal(struct outlet *o)
         if (o->renew_told)
                 return;
         o->renew_told = true;
-        journal_event(EVENT_RING_REFUSED, LOG_WARNING, NULL,
+        journal_event(EVENT_RING_REFUSED, NULL,
                 "The dropped client may still see the stream: there is no room for another ring "
                 "(old ones that clients still have: %u); trying again. End its process, or raise "
                 "[ring] max_bytes",
@@ -176,7 +176,8 @@ int outlet_init(struct outlet *o, uv_loop_t *loop, const struct vgpu_config *con
                 return r;
         }
         if (server_max_clients(o->server) < config->ring.max_clients)
-                journal_log(LOG_WARNING,
+                journal_event(EVENT_RESOURCES_SHORT,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", "descriptors are limited")),
                         "At most %u clients instead of %u: descriptors are limited; raise "
                         "LimitNOFILE=",
                         server_max_clients(o->server), config->ring.max_clients);

@@ -46,16 +46,18 @@ static void log_end(const struct peer_info *info)
 {
         char name[NAME_MAX_ESCAPED];
 
+        escaped_name(info, name);
         if (info->goodbye == VGPU_GOODBYE_NONE)
-                journal_log(LOG_DEBUG, "Client '%s' (pid %d, uid %u) left after %llu frames",
-                        escaped_name(info, name), (int)info->pid, (unsigned)info->uid,
-                        (unsigned long long)info->frames_seen);
+                journal_log(LOG_DEBUG, "Client '%s' (pid %d, uid %u) left after %llu frames", name,
+                        (int)info->pid, (unsigned)info->uid, (unsigned long long)info->frames_seen);
         else
-                journal_event(EVENT_CLIENT_DROPPED, LOG_NOTICE,
-                        JOURNAL_FIELDS(JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)info->pid),
-                                JOURNAL_U64("VGPU_CLIENT_UID", info->uid)),
-                        "Client '%s' (pid %d, uid %u) dropped: %s", escaped_name(info, name),
-                        (int)info->pid, (unsigned)info->uid, info->goodbye_text);
+                journal_event(EVENT_CLIENT_DROPPED,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CLIENT", name),
+                                JOURNAL_U64("VGPU_CLIENT_PID", (uint64_t)info->pid),
+                                JOURNAL_U64("VGPU_CLIENT_UID", info->uid),
+                                JOURNAL_TEXT("VGPU_REASON", info->goodbye_text)),
+                        "Client '%s' (pid %d, uid %u) dropped: %s", name, (int)info->pid,
+                        (unsigned)info->uid, info->goodbye_text);
 }
 
 static void end_peer(struct peer_watch *watch)
@@ -166,17 +168,20 @@ static void log_refusal(const struct outlet *o)
 
         switch (server_last_refusal(o->server, &text)) {
         case VGPU_GOODBYE_FULL:
-                journal_event(EVENT_CLIENT_REFUSED, LOG_NOTICE, NULL,
+                journal_event(EVENT_CLIENT_REFUSED,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", text)),
                         "A client was refused by [ring] max_clients = %u, max_clients_user = %u. "
                         "It was told: %s",
                         server_max_clients(o->server), o->config->ring.max_clients_user, text);
                 break;
         case VGPU_GOODBYE_DENIED:
-                journal_event(EVENT_CLIENT_REFUSED, LOG_NOTICE, NULL,
+                journal_event(EVENT_CLIENT_REFUSED,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", text)),
                         "A client was refused by [access] users and groups. It was told: %s", text);
                 break;
         default:
-                journal_event(EVENT_CLIENT_REFUSED, LOG_WARNING, NULL,
+                journal_event(EVENT_RESOURCES_SHORT,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", text)),
                         "A client was refused: the daemon has no descriptor or memory left for it; "
                         "raise LimitNOFILE=");
                 break;
@@ -206,7 +211,8 @@ static void on_connect(uv_poll_t *poll, int status, int events)
                 return;
         /* Who waits there keeps the socket readable: without a rest the loop would do nothing else. */
         uv_poll_stop(&o->listener);
-        journal_event(EVENT_CLIENT_REFUSED, LOG_ERR, NULL,
+        journal_event(EVENT_RESOURCES_SHORT,
+                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", strerror(-r))),
                 "A client cannot be accepted: %s; trying again", strerror(-r));
 }
 

@@ -202,9 +202,10 @@ static void publish(
         s->counters.frames++;
         s->fps_frames++;
         if (!same_mode(&s->mode, &sample->desc))
-                journal_event(EVENT_MODE_CHANGED, LOG_INFO,
+                journal_event(EVENT_MODE_CHANGED,
                         JOURNAL_FIELDS(JOURNAL_U64("VGPU_WIDTH", frame.width),
-                                JOURNAL_U64("VGPU_HEIGHT", frame.height)),
+                                JOURNAL_U64("VGPU_HEIGHT", frame.height),
+                                JOURNAL_TEXT("VGPU_FORMAT", format_name(sample->desc.format))),
                         "The guest shows %ux%u %s now", frame.width, frame.height,
                         format_name(sample->desc.format));
         s->mode = sample->desc;
@@ -308,7 +309,7 @@ static void refuse_mode(struct stream *s, const struct vgpup_sample *sample, int
                 return;
         s->refused_bytes = sample->bytes;
         if (error == -ENOSPC)
-                journal_event(EVENT_RING_REFUSED, LOG_WARNING, NULL,
+                journal_event(EVENT_RING_REFUSED, NULL,
                         "No ring for frames of %ux%u (%zu bytes each): [ring] max_bytes has no "
                         "room for it beside the ring in use and %u rings of the past, which "
                         "clients still have and which take %llu bytes. Let those clients go "
@@ -316,7 +317,7 @@ static void refuse_mode(struct stream *s, const struct vgpup_sample *sample, int
                         sample->desc.width, sample->desc.height, sample->bytes, rings->n_old,
                         (unsigned long long)rings->old_bytes);
         else
-                journal_event(EVENT_RING_REFUSED, LOG_WARNING, NULL,
+                journal_event(EVENT_RING_REFUSED, NULL,
                         "No ring for frames of %ux%u (%zu bytes each): %s; waiting for a smaller "
                         "mode",
                         sample->desc.width, sample->desc.height, sample->bytes, strerror(-error));

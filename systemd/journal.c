@@ -27,10 +27,14 @@
 
 #define MESSAGE_MAX 1024
 #define FIELD_MAX   512 /* NAME=value */
-#define N_OWN       4   /* MESSAGE, PRIORITY, MESSAGE_ID, VGPU_SWALLOWED */
+#define N_OWN       8 /* MESSAGE, PRIORITY, MESSAGE_ID, VGPU_SWALLOWED, _EVENT, _VM, _STATE, _EPOCH */
 
 static atomic_bool to_journal;
 static atomic_int max_level = LOG_INFO;
+
+static char vm[256];                /* "": not known yet, as while the configuration is read */
+static _Atomic(const char *) state; /* NULL: none yet */
+static atomic_uint_fast64_t epoch;
 
 static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct limit limits[JOURNAL_N_EVENTS];
@@ -66,6 +70,17 @@ void journal_init(void)
 void journal_set_level(int priority)
 {
         atomic_store(&max_level, priority);
+}
+
+void journal_set_vm(const char *name)
+{
+        journal_escape(name, strlen(name), vm, sizeof(vm));
+}
+
+void journal_set_place(const char *new_state, uint64_t new_epoch)
+{
+        atomic_store(&state, new_state);
+        atomic_store(&epoch, new_epoch);
 }
 
 static const char *level_word(int priority)
@@ -136,6 +151,18 @@ static void add_callers(struct entry *e, const struct journal_field *f)
         }
 }
 
+static void add_place(struct entry *e)
+{
+        const char *where = atomic_load(&state);
+
+        if (vm[0] != '\0')
+                add_field(e, "VGPU_VM=%s", vm);
+        if (where != NULL) {
+                add_field(e, "VGPU_STATE=%s", where);
+                add_field(e, "VGPU_EPOCH=%" PRIuFAST64, atomic_load(&epoch));
+        }
+}
+
 /* @info: NULL for a line without identity. */
 static void send_journal(const struct journal_event_info *info, int priority,
         const struct journal_field *fields, uint64_t n_swallowed, const char *message)
@@ -146,8 +173,11 @@ static void send_journal(const struct journal_event_info *info, int priority,
         e.iov[0] = (struct iovec){ e.message, (size_t)len };
         e.n = 1;
         add_field(&e, "PRIORITY=%d", priority);
-        if (info != NULL)
+        if (info != NULL) {
                 add_field(&e, "MESSAGE_ID=%s", info->message_id);
+                add_field(&e, "VGPU_EVENT=%s", info->name);
+        }
+        add_place(&e);
         if (n_swallowed > 0)
                 add_field(&e, "VGPU_SWALLOWED=%" PRIu64, n_swallowed);
         add_callers(&e, fields);
@@ -164,21 +194,36 @@ static void emit(const struct journal_event_info *info, int priority,
                 send_stderr(priority, message);
 }
 
+struct swallowed {
+        uint64_t n;
+        uint64_t seconds; /* in so many */
+};
+
+/* What was swallowed is told now, so it is forgotten. */
+static struct swallowed forget(struct limit *l, uint64_t now)
+{
+        struct swallowed was = { l->n_swallowed, 0 };
+
+        if (was.n > 0 && now > l->swallowing_ns)
+                was.seconds = (now - l->swallowing_ns + 999999999) / 1000000000;
+        l->n_swallowed = 0;
+        return was;
+}
+
 /* Return: is @event let through now? Then *ret_swallowed is how many were not, before it. */
-static bool take(enum journal_event event, uint64_t *ret_swallowed)
+static bool take(enum journal_event event, struct swallowed *ret_swallowed)
 {
         const struct journal_event_info *info = journal_event_info(event);
+        struct limit *l = &limits[event];
         uint64_t now = now_ns();
         bool through;
 
         pthread_mutex_lock(&limits_lock);
-        through = limit_take(&limits[event], info->limit_burst, info->limit_interval_s, now);
-        if (through) {
-                *ret_swallowed = limits[event].n_swallowed;
-                limits[event].n_swallowed = 0;
-        } else {
+        through = limit_take(l, info->limit_burst, info->limit_interval_s, now);
+        if (through)
+                *ret_swallowed = forget(l, now);
+        else
                 n_swallowed_ever++;
-        }
         pthread_mutex_unlock(&limits_lock);
         return through;
 }
@@ -193,16 +238,17 @@ uint64_t journal_n_swallowed(void)
         return n;
 }
 
-void journal_event(enum journal_event event, int priority, const struct journal_field *fields,
-        const char *fmt, ...)
+void journal_event(
+        enum journal_event event, const struct journal_field *fields, const char *fmt, ...)
 {
+        const struct journal_event_info *info = journal_event_info(event);
+        struct swallowed swallowed = { 0 };
         char message[MESSAGE_MAX];
         int saved_errno = errno;
-        uint64_t n_swallowed = 0;
         va_list args;
         size_t len;
 
-        if (priority > atomic_load(&max_level) || !take(event, &n_swallowed)) {
+        if (info->priority > atomic_load(&max_level) || !take(event, &swallowed)) {
                 errno = saved_errno;
                 return;
         }
@@ -211,10 +257,12 @@ void journal_event(enum journal_event event, int priority, const struct journal_
         vsnprintf(message, sizeof(message), fmt, args);
         va_end(args);
         len = strlen(message);
-        if (n_swallowed > 0)
+        if (swallowed.n > 0)
                 snprintf(message + len, sizeof(message) - len,
-                        " (%" PRIu64 " like it were not logged)", n_swallowed);
-        emit(journal_event_info(event), priority, fields, n_swallowed, message);
+                        " (%" PRIu64 " more of this kind in the last %" PRIu64
+                        " s were not logged)",
+                        swallowed.n, swallowed.seconds);
+        emit(info, info->priority, fields, swallowed.n, message);
         errno = saved_errno;
 }
 
@@ -233,38 +281,53 @@ void journal_log(int priority, const char *fmt, ...)
         errno = saved_errno;
 }
 
-/* Return: how many of @event were swallowed, if there is room to say so; they are then forgotten. */
-static uint64_t take_swallowed(enum journal_event event)
+/* Return: what was swallowed of @event, if it may be said now. */
+static struct swallowed take_swallowed(enum journal_event event, bool is_last)
 {
         const struct journal_event_info *info = journal_event_info(event);
-        uint64_t now = now_ns(), n = 0;
+        struct swallowed swallowed = { 0 };
+        struct limit *l = &limits[event];
+        uint64_t now = now_ns();
 
         pthread_mutex_lock(&limits_lock);
-        if (limits[event].n_swallowed > 0 &&
-                limit_peek(&limits[event], info->limit_burst, info->limit_interval_s, now)) {
-                n = limits[event].n_swallowed;
-                limits[event].n_swallowed = 0;
+        if (l->n_swallowed > 0 &&
+                (is_last || limit_peek(l, info->limit_burst, info->limit_interval_s, now))) {
+                swallowed = forget(l, now);
+                limit_take(l, info->limit_burst, info->limit_interval_s, now);
+                l->n_swallowed = 0;
         }
         pthread_mutex_unlock(&limits_lock);
-        return n;
+        return swallowed;
 }
 
-void journal_flush(void)
+static void report_swallowed(bool is_last)
 {
         int saved_errno = errno;
 
         for (int i = 0; i < JOURNAL_N_EVENTS; i++) {
+                struct swallowed swallowed = take_swallowed((enum journal_event)i, is_last);
                 const struct journal_event_info *info = journal_event_info((enum journal_event)i);
-                uint64_t n = take_swallowed((enum journal_event)i);
                 char message[128];
 
-                if (n == 0)
+                if (swallowed.n == 0)
                         continue;
-                snprintf(message, sizeof(message), "%" PRIu64 " more events %s were not logged", n,
-                        info->name);
-                emit(info, LOG_NOTICE, NULL, n, message);
+                snprintf(message, sizeof(message),
+                        "%" PRIu64 " more of the kind '%s' in the last %" PRIu64
+                        " s were not logged",
+                        swallowed.n, info->name, swallowed.seconds);
+                emit(info, info->priority, NULL, swallowed.n, message);
         }
         errno = saved_errno;
+}
+
+void journal_flush(void)
+{
+        report_swallowed(false);
+}
+
+void journal_finish(void)
+{
+        report_swallowed(true);
 }
 
 char *journal_escape(const void *src, size_t len, char *dst, size_t cap)

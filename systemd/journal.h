@@ -6,6 +6,8 @@
  * from any thread, keep errno, never block on more than the write itself, and have no result: a daemon does not fail
  * because it could not log.
  *
+ * Every event says by itself which one it is and where it happened: VGPU_EVENT, VGPU_VM, VGPU_STATE and VGPU_EPOCH.
+ *
  * Names that come from a guest or a client are the caller's to quote: journal_escape() them, inside single quotes.
  */
 #ifndef VGPU_JOURNAL_H
@@ -62,17 +64,22 @@ void journal_init(void);
 /* Drop what is less important than @priority (LOG_INFO until told otherwise). */
 void journal_set_level(int priority);
 
+/* VGPU_VM of all that follows: the virtual machine's name, copied. Once, before there are other threads. */
+void journal_set_vm(const char *name);
+
+/* VGPU_STATE and VGPU_EPOCH of all that follows: where the guest is, or is being led. @state: of static storage. */
+void journal_set_place(const char *state, uint64_t epoch);
+
 /**
  * journal_event() - say that something happened
- * @event:    what, for its MESSAGE_ID and rate limit
- * @priority: LOG_*
- * @fields:   ended by JOURNAL_FIELD_END, or NULL: none
+ * @event:    what, for its MESSAGE_ID, priority and rate limit (events.h)
+ * @fields:   those that the event's row names, ended by JOURNAL_FIELD_END, or NULL: none
  * @fmt:      one line for a person, what we do next included; cut at 1 KiB
  *
- * Past the event's rate limit it is swallowed and counted; the next one that is let through says how many there were.
+ * Past the event's rate limit it is swallowed and counted; the next line of that kind says how many there were.
  */
-void journal_event(enum journal_event event, int priority, const struct journal_field *fields,
-        const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void journal_event(enum journal_event event, const struct journal_field *fields, const char *fmt,
+        ...) __attribute__((format(printf, 3, 4)));
 
 /* A line without identity: for debugging, and for what happens once. Not limited. */
 void journal_log(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -80,9 +87,13 @@ void journal_log(int priority, const char *fmt, ...) __attribute__((format(print
 /**
  * journal_flush() - report what was swallowed and has had no successor
  *
- * Call it now and then (a tick of some seconds) and before exit. Cheap when nothing was swallowed.
+ * Call it now and then (a tick of some seconds). Such a report counts as one of its kind, so that reports are limited, too. Cheap
+ * when nothing was swallowed.
  */
 void journal_flush(void);
+
+/* The same before exit: there is no next time, so nothing is limited. */
+void journal_finish(void);
 
 /* Lines that no rate limit let through, since the start. */
 uint64_t journal_n_swallowed(void);

@@ -25,7 +25,8 @@ bool limit_peek(const struct limit *l, uint32_t burst, uint32_t interval_s, uint
 bool limit_take(struct limit *l, uint32_t burst, uint32_t interval_s, uint64_t now_ns)
 {
         if (!limit_peek(l, burst, interval_s, now_ns)) {
-                l->n_swallowed++;
+                if (l->n_swallowed++ == 0)
+                        l->swallowing_ns = now_ns;
                 return false;
         }
         if (burst != 0) {

@@ -14,7 +14,8 @@ struct limit {
         uint64_t
                 spent_ns; /* time that has to pass until the bucket is full again, counted from @since_ns */
         uint64_t since_ns;
-        uint64_t n_swallowed; /* refused since the last that was let through */
+        uint64_t n_swallowed;   /* refused since the last that was let through */
+        uint64_t swallowing_ns; /* since when, if any was */
 };
 
 /**

@@ -10,7 +10,7 @@ mkdir -p "$root/usr/lib/systemd/catalog" "$root/var/lib/systemd/catalog"
 cp "$catalog" "$root/usr/lib/systemd/catalog"
 journalctl --root="$root" --update-catalog
 
-ids=$(sed -n 's/.*{ "[A-Z_]*", "\([0-9a-f]\{32\}\)".*/\1/p' "$events")
+ids=$(grep -oE '"[0-9a-f]{32}"' "$events" | tr -d '"')
 [ -n "$ids" ]
 failed=0
 for id in $ids; do

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -82,7 +83,7 @@ static void without_a_journal_an_event_is_one_line(void **state)
 {
         (void)state;
         capture_begin();
-        journal_event(EVENT_PRODUCER_LOST, LOG_NOTICE, JOURNAL_FIELDS(JOURNAL_U64("VGPU_PID", 12)),
+        journal_event(EVENT_PRODUCER_LOST, JOURNAL_FIELDS(JOURNAL_U64("VGPU_PID", 12)),
                 "Producer '%s' is gone, searching again", "capture.exe");
         journal_log(LOG_INFO, "plain");
         journal_log(LOG_WARNING, "careful");
@@ -102,8 +103,8 @@ static void what_is_below_the_level_is_not_said(void **state)
         capture_begin();
         journal_log(LOG_DEBUG, "not shown");
         journal_set_level(LOG_WARNING);
-        journal_event(EVENT_RAM_GONE, LOG_NOTICE, NULL, "not shown");
-        journal_event(EVENT_RAM_GONE, LOG_WARNING, NULL, "shown");
+        journal_event(EVENT_RAM_APPEARED, NULL, "not shown");
+        journal_event(EVENT_RAM_GONE, NULL, "shown");
         journal_set_level(LOG_DEBUG);
         journal_log(LOG_DEBUG, "shown too");
         assert_string_equal(capture_end(),
@@ -117,18 +118,19 @@ static void a_repeated_event_is_limited_and_says_how_often(void **state)
         (void)state;
         capture_begin();
         for (int i = 0; i < 25; i++)
-                journal_event(EVENT_CLIENT_DROPPED, LOG_INFO, NULL, "number %d", i);
+                journal_event(EVENT_CLIENT_DROPPED, NULL, "number %d", i);
         journal_flush();
         text = capture_end();
         assert_int_equal(count_lines(text), 10);
         assert_null(strstr(text, "number 10"));
 
-        clock_s += 30;
+        clock_s += 130;
         capture_begin();
-        journal_event(EVENT_CLIENT_DROPPED, LOG_INFO, NULL, "next");
-        journal_event(EVENT_CLIENT_DROPPED, LOG_INFO, NULL, "and next");
-        assert_string_equal(capture_end(), "systemd_journal_test: next (15 like it were not "
-                                           "logged)\nsystemd_journal_test: and next\n");
+        journal_event(EVENT_CLIENT_DROPPED, NULL, "next");
+        journal_event(EVENT_CLIENT_DROPPED, NULL, "and next");
+        assert_string_equal(capture_end(),
+                "systemd_journal_test: notice: next (15 more of this kind in the last 130 s were "
+                "not logged)\nsystemd_journal_test: notice: and next\n");
 }
 
 static void events_swallowed_without_a_successor_are_reported_by_a_flush(void **state)
@@ -136,7 +138,7 @@ static void events_swallowed_without_a_successor_are_reported_by_a_flush(void **
         (void)state;
         capture_begin();
         for (int i = 0; i < 13; i++)
-                journal_event(EVENT_MODE_CHANGED, LOG_INFO, NULL, "flip");
+                journal_event(EVENT_MODE_CHANGED, NULL, "flip");
         capture_end();
 
         capture_begin();
@@ -145,7 +147,66 @@ static void events_swallowed_without_a_successor_are_reported_by_a_flush(void **
         journal_flush();
         journal_flush();
         assert_string_equal(capture_end(),
-                "systemd_journal_test: notice: 3 more events MODE_CHANGED were not logged\n");
+                "systemd_journal_test: 3 more of the kind 'mode-changed' in the last 100 s were "
+                "not logged\n");
+}
+
+static void before_the_end_what_was_swallowed_is_said_at_once(void **state)
+{
+        (void)state;
+        capture_begin();
+        for (int i = 0; i < 12; i++)
+                journal_event(EVENT_MODE_CHANGED, NULL, "flip");
+        capture_end();
+
+        capture_begin();
+        journal_finish();
+        journal_finish();
+        assert_string_equal(capture_end(),
+                "systemd_journal_test: 2 more of the kind 'mode-changed' in the last 0 s were not "
+                "logged\n");
+}
+
+static void what_was_swallowed_is_counted_for_ever(void **state)
+{
+        uint64_t before = journal_n_swallowed();
+
+        (void)state;
+        capture_begin();
+        for (int i = 0; i < 1010; i++)
+                journal_event(EVENT_RAM_GONE, NULL, "gone");
+        journal_finish();
+        capture_end();
+        assert_int_equal(journal_n_swallowed() - before, 1000);
+}
+
+static unsigned lines_in_an_hour(int first, int end)
+{
+        unsigned n = 0;
+
+        for (int s = 0; s < 3600; s++, clock_s++) {
+                capture_begin();
+                for (int i = 0; i < 10; i++)
+                        for (int event = first; event < end; event++)
+                                if (journal_event_info((enum journal_event)event)->limit_burst != 0)
+                                        journal_event((enum journal_event)event, NULL, "again");
+                journal_flush();
+                n += count_lines(capture_end());
+        }
+        return n;
+}
+
+/* What docs/journal.md promises: a guest or a client that does all it can fills no disk. */
+static void an_hour_of_flapping_is_seventy_lines_of_each_kind(void **state)
+{
+        unsigned n_limited = 0;
+
+        (void)state;
+        assert_int_equal(lines_in_an_hour(EVENT_STREAM_STALLED, EVENT_STREAM_STALLED + 1), 69);
+        later(state);
+        for (int i = 0; i < JOURNAL_N_EVENTS; i++)
+                n_limited += journal_event_info((enum journal_event)i)->limit_burst != 0;
+        assert_in_range(lines_in_an_hour(0, JOURNAL_N_EVENTS), 60 * n_limited, 70 * n_limited);
 }
 
 static void one_event_does_not_use_up_anothers_limit(void **state)
@@ -153,10 +214,10 @@ static void one_event_does_not_use_up_anothers_limit(void **state)
         (void)state;
         capture_begin();
         for (int i = 0; i < 50; i++)
-                journal_event(EVENT_CLIENT_REFUSED, LOG_INFO, NULL, "x");
+                journal_event(EVENT_CLIENT_REFUSED, NULL, "x");
         for (int i = 0; i < 50; i++)
-                journal_event(EVENT_DAEMON_STARTED, LOG_INFO, NULL, "x");
-        journal_event(EVENT_EPOCH_ENDED, LOG_INFO, NULL, "x");
+                journal_event(EVENT_DAEMON_STARTED, NULL, "x");
+        journal_event(EVENT_EPOCH_ENDED, NULL, "x");
         assert_int_equal(count_lines(capture_end()), 10 + 50 + 1);
 }
 
@@ -179,11 +240,12 @@ static void errno_survives_and_may_be_printed(void **state)
         (void)state;
         capture_begin();
         errno = ENOENT;
-        journal_event(EVENT_RAM_GONE, LOG_INFO, NULL, "%m");
+        journal_event(EVENT_RAM_GONE, NULL, "%m");
         assert_int_equal(errno, ENOENT);
         journal_flush();
         assert_int_equal(errno, ENOENT);
-        assert_string_equal(capture_end(), "systemd_journal_test: No such file or directory\n");
+        assert_string_equal(
+                capture_end(), "systemd_journal_test: warning: No such file or directory\n");
 }
 
 /* ---- which stream ------------------------------------------------------------------------------------------------ */
@@ -285,6 +347,9 @@ static void each_event_has_a_valid_identity_of_its_own(void **state)
                 assert_int_equal(strlen(info->message_id), 32);
                 assert_int_equal(strspn(info->message_id, "0123456789abcdef"), 32);
                 assert_int_equal(info->limit_burst == 0, info->limit_interval_s == 0);
+                assert_in_range(info->priority, LOG_ERR, LOG_INFO);
+                assert_int_equal(
+                        strspn(info->name, "abcdefghijklmnopqrstuvwxyz-"), strlen(info->name));
                 for (int j = 0; j < i; j++) {
                         assert_string_not_equal(info->message_id,
                                 journal_event_info((enum journal_event)j)->message_id);
@@ -329,6 +394,93 @@ static void each_event_is_explained_in_the_catalog_once(void **state)
                 assert_int_equal(n_entries[i], 1);
 }
 
+/* The row of docs/journal.md, as the table of events has it. */
+static void render_row(const struct journal_event_info *info, char *row, size_t cap)
+{
+        static const char *const words[] = { [LOG_ERR] = "err",
+                [LOG_WARNING] = "warning",
+                [LOG_NOTICE] = "notice",
+                [LOG_INFO] = "info" };
+        char fields[256] = "", *save, copy[256];
+
+        snprintf(copy, sizeof(copy), "%s", info->fields);
+        for (char *f = strtok_r(copy, " ", &save); f != NULL; f = strtok_r(NULL, " ", &save))
+                snprintf(fields + strlen(fields), sizeof(fields) - strlen(fields), "%s`%s`",
+                        fields[0] != '\0' ? " " : "", f);
+        snprintf(row, cap, "| `%s` | %s | %%[^|]| %s | %s | `%s` |", info->name,
+                words[info->priority], info->limit_burst != 0 ? "yes" : "no",
+                fields[0] != '\0' ? fields : "-", info->message_id);
+}
+
+static bool is_row(const char *line, const struct journal_event_info *info)
+{
+        char row[512], *when, begin[512];
+        const char *end;
+        size_t len;
+
+        render_row(info, row, sizeof(row));
+        when = strstr(row, "%[^|]");
+        snprintf(begin, sizeof(begin), "%.*s", (int)(when - row), row);
+        end = when + strlen("%[^|]");
+        len = strcspn(line, "\n");
+        return strncmp(line, begin, strlen(begin)) == 0 && len > strlen(begin) + strlen(end) &&
+               strncmp(line + len - strlen(end), end, strlen(end)) == 0;
+}
+
+static void each_event_has_its_row_in_the_documentation(void **state)
+{
+        bool has_row[JOURNAL_N_EVENTS] = { false };
+        FILE *f = fopen(JOURNAL_DOC, "re");
+        char line[1024];
+
+        (void)state;
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f) != NULL)
+                for (int i = 0; i < JOURNAL_N_EVENTS; i++)
+                        has_row[i] |= is_row(line, journal_event_info((enum journal_event)i));
+        fclose(f);
+        for (int i = 0; i < JOURNAL_N_EVENTS; i++)
+                if (!has_row[i])
+                        fail_msg("no row like the table's for %s",
+                                journal_event_info((enum journal_event)i)->name);
+}
+
+/* Is @len bytes at @name one of the fields that @info's events carry? */
+static bool carries(const struct journal_event_info *info, const char *name, size_t len)
+{
+        static const char *const common[] = { "VGPU_VM", "VGPU_STATE", "VGPU_EPOCH", "VGPU_EVENT" };
+
+        for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+                if (strlen(common[i]) == len && memcmp(common[i], name, len) == 0)
+                        return true;
+        for (const char *at = info->fields; (at = strstr(at, "VGPU_")) != NULL; at++)
+                if (strcspn(at, " ") == len && memcmp(at, name, len) == 0)
+                        return true;
+        return false;
+}
+
+static void the_catalog_names_no_field_that_an_event_lacks(void **state)
+{
+        FILE *f = fopen(CATALOG, "re");
+        char line[512];
+        int event = -1;
+
+        (void)state;
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f) != NULL) {
+                if (strncmp(line, "-- ", 3) == 0)
+                        event = event_of_entry(line);
+                for (const char *at = line; (at = strstr(at, "@VGPU_")) != NULL; at++) {
+                        size_t len = strspn(at + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+
+                        assert_int_equal(at[1 + len], '@');
+                        if (!carries(journal_event_info((enum journal_event)event), at + 1, len))
+                                fail_msg("no such field: %s", line);
+                }
+        }
+        fclose(f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -337,6 +489,9 @@ int main(void)
                 cmocka_unit_test_setup(a_repeated_event_is_limited_and_says_how_often, later),
                 cmocka_unit_test_setup(
                         events_swallowed_without_a_successor_are_reported_by_a_flush, later),
+                cmocka_unit_test_setup(before_the_end_what_was_swallowed_is_said_at_once, later),
+                cmocka_unit_test_setup(what_was_swallowed_is_counted_for_ever, later),
+                cmocka_unit_test_setup(an_hour_of_flapping_is_seventy_lines_of_each_kind, later),
                 cmocka_unit_test_setup(one_event_does_not_use_up_anothers_limit, later),
                 cmocka_unit_test_setup(an_overlong_message_is_cut_and_still_one_line, later),
                 cmocka_unit_test_setup(errno_survives_and_may_be_printed, later),
@@ -346,6 +501,8 @@ int main(void)
                 cmocka_unit_test(every_escape_is_printable_in_every_room),
                 cmocka_unit_test(each_event_has_a_valid_identity_of_its_own),
                 cmocka_unit_test(each_event_is_explained_in_the_catalog_once),
+                cmocka_unit_test(the_catalog_names_no_field_that_an_event_lacks),
+                cmocka_unit_test(each_event_has_its_row_in_the_documentation),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

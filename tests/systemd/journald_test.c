@@ -92,7 +92,9 @@ static void an_event_arrives_with_identity_priority_and_fields(void **state)
         struct stat st;
 
         (void)state;
-        journal_event(EVENT_PRODUCER_FOUND, LOG_NOTICE,
+        journal_set_vm("win\n11");
+        journal_set_place("streaming", 7);
+        journal_event(EVENT_PRODUCER_FOUND,
                 JOURNAL_FIELDS(JOURNAL_U64("VGPU_PID", 4711),
                         JOURNAL_HEX("VGPU_PROC_CR3", 0x1ae000),
                         JOURNAL_TEXT("VGPU_PRODUCER", "capture.exe")),
@@ -103,6 +105,10 @@ static void an_event_arrives_with_identity_priority_and_fields(void **state)
         assert_has(entry, "MESSAGE=Producer 'capture.exe' found");
         assert_has(entry, "PRIORITY=5");
         assert_has(entry, id);
+        assert_has(entry, "VGPU_EVENT=producer-found");
+        assert_has(entry, "VGPU_VM=win\\x0a11");
+        assert_has(entry, "VGPU_STATE=streaming");
+        assert_has(entry, "VGPU_EPOCH=7");
         assert_has(entry, "VGPU_PID=4711");
         assert_has(entry, "VGPU_PROC_CR3=0x1ae000");
         assert_has(entry, "VGPU_PRODUCER=capture.exe");
@@ -148,7 +154,7 @@ static void as_many_fields_as_promised_arrive(void **state)
                 snprintf(names[i], sizeof(names[i]), "VGPU_F%d", i);
                 fields[i] = (struct journal_field)JOURNAL_U64(names[i], (uint64_t)i);
         }
-        journal_event(EVENT_GUEST_ATTACHED, LOG_INFO, fields, "all");
+        journal_event(EVENT_GUEST_ATTACHED, fields, "all");
         entry = next_entry();
         assert_has(entry, "VGPU_F0=0");
         assert_has(entry, "VGPU_F15=15");
@@ -159,7 +165,7 @@ static void the_number_of_swallowed_events_is_a_field(void **state)
         (void)state;
         journal_flush();
         for (int i = 0; i < 30; i++)
-                journal_event(EVENT_STREAM_STALLED, LOG_INFO, NULL, "again");
+                journal_event(EVENT_STREAM_STALLED, NULL, "again");
         for (int i = 0; i < 10; i++)
                 assert_has(next_entry(), "MESSAGE=again");
         assert_null(next_entry());
