@@ -37,7 +37,8 @@ struct config_user {
         uid_t uid;     /* valid when there is a name */
 };
 
-#define CONFIG_IDS_MAX 64
+#define CONFIG_CLIENTS_MAX 1024 /* that [ring] max_clients may be */
+#define CONFIG_IDS_MAX     64
 
 /* Users or groups. */
 struct config_ids {
@@ -158,6 +159,9 @@ bool config_error_is_final(int error);
  * @i:      below report->n
  */
 void config_problem_text(const struct config_report *report, size_t i, char *buf, size_t cap);
+
+/* The first that is no warning, likewise; there is at least one error. */
+void config_first_error(const struct config_report *report, char *buf, size_t cap);
 
 /* Writes them all to @f, one to a line; nothing when there is none. */
 void config_report_print(FILE *f, const struct config_report *report);

@@ -27,10 +27,10 @@ const struct config_key config_keys[] = {
         { "ring",  "socket",       &config_kind_path,    FIELD(ring.socket),       CONFIG_RESTART, 0, 0, NULL, "/run/vgpud/NAME.sock" },
         { "ring",  "mode",         &config_kind_mode,    FIELD(ring.mode),         CONFIG_RESTART, 0, 0777, "0660", NULL },
         { "ring",  "group",        &config_kind_group,   FIELD(ring.group),        CONFIG_RESTART, 0, 0, NULL, "the daemon's own" },
-        { "ring",  "max_clients",  &config_kind_number,  FIELD(ring.max_clients),  CONFIG_LIVE,    1, 1024, "64", NULL },
-        { "ring",  "max_clients_user", &config_kind_number, FIELD(ring.max_clients_user), CONFIG_LIVE,    0, 1024, "0", NULL },
+        { "ring",  "max_clients",  &config_kind_number,  FIELD(ring.max_clients),  CONFIG_LIVE,    1, CONFIG_CLIENTS_MAX, "64", NULL },
+        { "ring",  "max_clients_user", &config_kind_number, FIELD(ring.max_clients_user), CONFIG_LIVE,    0, CONFIG_CLIENTS_MAX, "0", NULL },
         { "ring",  "max_bytes",    &config_kind_size,    FIELD(ring.max_bytes),    CONFIG_LIVE,    64 * MIB, 16 * GIB, "2G", NULL },
-        { "ring",  "lease_ms",     &config_kind_number,  FIELD(ring.lease_ms),     CONFIG_LIVE,    0, 60000, "500", NULL },
+        { "ring",  "lease_ms",     &config_kind_number,  FIELD(ring.lease_ms),     CONFIG_RESTART, 0, 60000, "500", NULL },
         { "ring",  "wake_batch",   &config_kind_batch,   FIELD(ring.wake_batch),   CONFIG_RESTART, 1, 1024, "auto", NULL },
         { "ring",  "staging",      &config_kind_bool,    FIELD(ring.staging),      CONFIG_RESTART, 0, 0, "no", NULL },
 

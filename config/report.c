@@ -111,6 +111,17 @@ void config_problem_text(const struct config_report *report, size_t i, char *buf
                 snprintf(buf, cap, "%s: %s%s", file, mark, p->text);
 }
 
+void config_first_error(const struct config_report *report, char *buf, size_t cap)
+{
+        for (size_t i = 0; i < report->n; i++) {
+                if (!report->item[i].warning) {
+                        config_problem_text(report, i, buf, cap);
+                        return;
+                }
+        }
+        snprintf(buf, cap, "%s: memory ran out", file_of(report, 0));
+}
+
 void config_report_print(FILE *f, const struct config_report *report)
 {
         for (size_t i = 0; i < report->n; i++) {

@@ -127,6 +127,19 @@ static void print_control(FILE *f, json_object *s)
                 fps, field_bool(asked, "draw_cursor") ? ", cursor drawn" : "");
 }
 
+/* Nothing while what runs is what the file says. */
+static void print_reload(FILE *f, json_object *s)
+{
+        json_object *reload = field(s, "reload"), *waiting = field(reload, "waiting");
+        char problem[TEXT_MAX];
+
+        if (field(reload, "problem"))
+                line(f, "Reload", "refused, %s", text(reload, "problem", problem));
+        for (size_t i = 0; waiting && i < json_object_array_length(waiting); i++)
+                line(f, i == 0 ? "At restart" : "", "%s",
+                        json_object_get_string(json_object_array_get_idx(waiting, i)));
+}
+
 void status_print(FILE *f, json_object *status)
 {
         print_state(f, status);
@@ -134,6 +147,7 @@ void status_print(FILE *f, json_object *status)
         print_stream(f, status);
         print_control(f, status);
         print_daemon(f, status);
+        print_reload(f, status);
 }
 
 int status_run(struct ctl *ctl, int argc, char **argv)

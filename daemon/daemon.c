@@ -85,6 +85,7 @@ static void stop(struct daemon *d)
                 n_clients == 1 ? "" : "s");
         guest_stop(&d->guest);
         control_stop(&d->control);
+        reload_stop(&d->reload);
         uv_close((uv_handle_t *)&d->sigterm, NULL);
         uv_close((uv_handle_t *)&d->sigint, NULL);
         uv_close((uv_handle_t *)&d->watchdog, NULL);
@@ -95,6 +96,17 @@ static void on_signal(uv_signal_t *signal, int number)
 {
         (void)number;
         stop(signal->data);
+}
+
+static void on_reload(void *ctx)
+{
+        struct daemon *d = ctx;
+        int r;
+
+        guest_reload(&d->guest);
+        r = outlet_reload(&d->outlet);
+        if (r < 0)
+                journal_log(LOG_ERR, "Who may connect stays as it was: %s", strerror(-r));
 }
 
 static void start_handles(struct daemon *d)
@@ -123,18 +135,18 @@ static void name_passed_socket(struct daemon *d, int fd)
                 return;
         snprintf(d->socket, sizeof(d->socket), "%.*s", (int)sizeof(addr.sun_path) - 1,
                 addr.sun_path);
-        if (strcmp(d->socket, d->config->ring.socket) != 0)
+        if (strcmp(d->socket, d->config.ring.socket) != 0)
                 journal_log(LOG_WARNING,
                         "Clients connect to %s, which was passed in, and not to [ring] socket = "
                         "%s; name it in the socket unit, or mask that unit",
-                        d->socket, d->config->ring.socket);
+                        d->socket, d->config.ring.socket);
 }
 
 static int take_passed(struct daemon *d, struct passed *ret)
 {
         int r = passed_take(ret);
 
-        snprintf(d->socket, sizeof(d->socket), "%s", d->config->ring.socket);
+        snprintf(d->socket, sizeof(d->socket), "%s", d->config.ring.socket);
         d->misconfigured = r == -EINVAL;
         if (r == -EINVAL)
                 journal_log(LOG_ERR,
@@ -174,13 +186,13 @@ static int open_outlet(struct daemon *d, int fd)
 {
         const struct outlet_hooks hooks = {
                 .query = on_query,
-                .intents_changed = d->config->control.socket[0] ? on_intents : NULL,
+                .intents_changed = d->config.control.socket[0] ? on_intents : NULL,
                 .ctx = d,
         };
         struct server_failure why;
         int r;
 
-        r = outlet_init(&d->outlet, &d->loop, d->config, fd, &hooks, &why);
+        r = outlet_init(&d->outlet, &d->loop, &d->config, fd, &hooks, &why);
         if (r < 0 && why.reason != SERVER_OK)
                 say_no_socket(d, d->socket, &why, r);
         else if (r < 0)
@@ -193,18 +205,18 @@ static int open_control(struct daemon *d)
         struct server_failure why;
         int r;
 
-        if (!d->config->control.socket[0])
+        if (!d->config.control.socket[0])
                 return 0;
         r = control_init(
-                &d->control, &d->loop, d->config, d->outlet.rings.instance, on_progress, d, &why);
+                &d->control, &d->loop, &d->config, d->outlet.rings.instance, on_progress, d, &why);
         if (r < 0)
-                say_no_socket(d, d->config->control.socket, &why, r);
+                say_no_socket(d, d->config.control.socket, &why, r);
         else
                 d->guest.control = &d->control;
         return r;
 }
 
-static int start(struct daemon *d)
+static int start(struct daemon *d, const char *path)
 {
         struct passed passed;
         int r;
@@ -218,7 +230,7 @@ static int start(struct daemon *d)
                 return r;
         }
         passed.socket = -1;
-        r = guest_init(&d->guest, &d->loop, d->config, &d->outlet);
+        r = guest_init(&d->guest, &d->loop, &d->config, &d->outlet);
         if (r < 0) {
                 journal_log(LOG_ERR, "Cannot start looking at the guest: %s", strerror(-r));
                 passed_close(&passed);
@@ -226,6 +238,8 @@ static int start(struct daemon *d)
         }
         passed_close(&passed);
         r = open_control(d);
+        if (r == 0)
+                r = reload_init(&d->reload, &d->loop, path, &d->config, on_reload, d);
         if (r < 0) {
                 guest_stop(&d->guest);
                 control_stop(&d->control);
@@ -235,14 +249,14 @@ static int start(struct daemon *d)
         journal_event(EVENT_DAEMON_STARTED,
                 JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_VERSION", VGPUD_VERSION),
                         JOURNAL_TEXT("VGPU_SOCKET", d->socket)),
-                "vgpud %s serves '%s' on %s", VGPUD_VERSION, d->config->name, d->socket);
+                "vgpud %s serves '%s' on %s", VGPUD_VERSION, d->config.name, d->socket);
         notify_ready();
         return 0;
 }
 
-enum daemon_end daemon_run(const struct vgpu_config *config)
+enum daemon_end daemon_run(const char *path, const struct vgpu_config *config)
 {
-        struct daemon d = { .config = config, .started_ns = uv_hrtime() };
+        struct daemon d = { .config = *config, .started_ns = uv_hrtime() };
         int r, closed;
 
         r = uv_loop_init(&d.loop);
@@ -250,7 +264,7 @@ enum daemon_end daemon_run(const struct vgpu_config *config)
                 journal_log(LOG_ERR, "Cannot make an event loop: %s", strerror(-r));
                 return DAEMON_FAILED;
         }
-        r = start(&d);
+        r = start(&d, path);
         uv_run(&d.loop, UV_RUN_DEFAULT);
         guest_deinit(&d.guest);
         outlet_deinit(&d.outlet);

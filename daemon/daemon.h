@@ -10,19 +10,20 @@
 #include "control.h"
 #include "guest.h"
 #include "outlet.h"
+#include "reload.h"
 
 struct daemon {
         uv_loop_t loop;
-        const struct vgpu_config *config;
+        struct vgpu_config config;      /* in force: a reload writes to it */
         char socket[CONFIG_SOCKET_MAX]; /* where clients connect: systemd goes before [ring] */
         struct outlet outlet;
         struct guest guest;
+        struct reload reload;
         struct control control;    /* where a control socket is configured */
         uint64_t n_frame_requests; /* of clients, when last looked at */
         uv_signal_t sigterm, sigint;
         uv_timer_t watchdog, status;
         uint64_t started_ns;
-        uint64_t n_reloads; /* configurations taken while it ran */
         bool stopping;
         bool misconfigured;
 };
@@ -35,11 +36,12 @@ enum daemon_end {
 
 /**
  * daemon_run() - serve until told to stop
- * @config: borrowed for the call
+ * @path:   where @config was loaded from; read again on SIGHUP
+ * @config: copied
  *
  * Failures are logged, with what to do about them.
  */
-enum daemon_end daemon_run(const struct vgpu_config *config);
+enum daemon_end daemon_run(const char *path, const struct vgpu_config *config);
 
 /* The answer to `vgpuctl status`: JSON text, schema 1 (docs/vgpuctl.md). Return: bytes, or negative errno. */
 int daemon_status_json(struct daemon *d, char *buf, size_t cap);

@@ -65,13 +65,18 @@ static void stop_looking(struct guest *g)
         uv_poll_stop(&g->look);
 }
 
+static struct pacer_config pace_of(const struct vgpu_config *config)
+{
+        return (struct pacer_config){
+                .poll_ns = config->pace.poll_us * UINT64_C(1000),
+                .idle_ns = config->pace.idle_poll_ms * UINT64_C(1000000),
+                .min_frame_ns = UINT64_C(1000000000) / config->pace.max_fps,
+        };
+}
+
 static void start_looking(struct guest *g)
 {
-        const struct pacer_config config = {
-                .poll_ns = g->config->pace.poll_us * UINT64_C(1000),
-                .idle_ns = g->config->pace.idle_poll_ms * UINT64_C(1000000),
-                .min_frame_ns = UINT64_C(1000000000) / g->config->pace.max_fps,
-        };
+        const struct pacer_config config = pace_of(g->config);
 
         g->reason[0] = g->logged[0] = '\0';
         g->looked_ns = 0;
@@ -335,6 +340,11 @@ int guest_init(
         uv_timer_start(&g->retry, guest_on_retry, 0, 0);
         guest_tell(g);
         return 0;
+}
+
+void guest_reload(struct guest *g)
+{
+        g->pacer.config = pace_of(g->config);
 }
 
 void guest_stop(struct guest *g)

@@ -102,6 +102,9 @@ struct guest {
 int guest_init(
         struct guest *g, uv_loop_t *loop, const struct vgpu_config *config, struct outlet *outlet);
 
+/* Go by what is live of [pace] and [guest] in the configuration now: the next look's time, the next choice of a producer. */
+void guest_reload(struct guest *g);
+
 /* Leave everything, end in GUEST_STOPPING, close the outlet and all handles; a scan still under way is cancelled and waited
  * for by the loop. */
 void guest_stop(struct guest *g);

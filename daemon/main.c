@@ -15,11 +15,12 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 struct options {
         const char *config;
         bool check;
+        bool quiet;
 };
 
 static void print_help(void)
 {
-        puts("Usage: vgpud --config FILE [--check-config]\n"
+        puts("Usage: vgpud --config FILE [--check-config [--quiet]]\n"
              "\n"
              "Publishes the frames of a producer in a Windows guest, read from the guest's "
              "memory,\n"
@@ -27,6 +28,7 @@ static void print_help(void)
              "\n"
              "  -c, --config FILE   configuration; its name without .conf names the machine\n"
              "      --check-config  check it, print what is in force, and exit\n"
+             "  -q, --quiet         with --check-config: print only what is wrong\n"
              "      --version       print the version and exit\n"
              "  -h, --help          print this and exit\n"
              "\n"
@@ -41,6 +43,7 @@ static int parse(int argc, char **argv, struct options *ret)
         static const struct option longs[] = {
                 { "config", required_argument, NULL, 'c' },
                 { "check-config", no_argument, NULL, 'C' },
+                { "quiet", no_argument, NULL, 'q' },
                 { "version", no_argument, NULL, 'V' },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
@@ -48,13 +51,16 @@ static int parse(int argc, char **argv, struct options *ret)
         int option;
 
         *ret = (struct options){ 0 };
-        while ((option = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
+        while ((option = getopt_long(argc, argv, "c:hq", longs, NULL)) != -1) {
                 switch (option) {
                 case 'c':
                         ret->config = optarg;
                         break;
                 case 'C':
                         ret->check = true;
+                        break;
+                case 'q':
+                        ret->quiet = true;
                         break;
                 case 'V':
                         puts("vgpud " VGPUD_VERSION);
@@ -81,9 +87,13 @@ static int parse(int argc, char **argv, struct options *ret)
 
 static int refuse(const struct options *options, const struct config_report *report, int error)
 {
+        char first[CONFIG_PROBLEM_MAX];
+
+        config_first_error(report, first, sizeof(first));
         config_report_print(stderr, report);
         journal_event(EVENT_CONFIG_BAD,
-                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", options->config)),
+                JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", options->config),
+                        JOURNAL_TEXT("VGPU_REASON", first)),
                 "%s has %zu problem%s; correct it and check with 'vgpud --config %s "
                 "--check-config'",
                 options->config, report->n_errors, report->n_errors == 1 ? "" : "s",
@@ -91,14 +101,17 @@ static int refuse(const struct options *options, const struct config_report *rep
         return config_error_is_final(error) ? EXIT_CONFIG : EXIT_FAILED;
 }
 
-static int check(const struct vgpu_config *config, const struct config_report *report)
+static int check(const struct options *options, const struct vgpu_config *config,
+        const struct config_report *report)
 {
         config_report_print(stderr, report);
-        config_print(stdout, config, report);
+        if (!options->quiet)
+                config_print(stdout, config, report);
         return EXIT_OK;
 }
 
-static int serve(const struct vgpu_config *config, const struct config_report *report)
+static int serve(
+        const char *path, const struct vgpu_config *config, const struct config_report *report)
 {
         static const int ends[] = {
                 [DAEMON_STOPPED] = EXIT_OK,
@@ -115,7 +128,17 @@ static int serve(const struct vgpu_config *config, const struct config_report *r
                 journal_log(LOG_WARNING, "%s", text);
         }
         signal(SIGPIPE, SIG_IGN);
-        return ends[daemon_run(config)];
+        return ends[daemon_run(path, config)];
+}
+
+/* Who reloads us before we are ready means what is being read, or the file as it is by then: reload.c lets the signal in. */
+static void hold_reloads(void)
+{
+        sigset_t hup;
+
+        sigemptyset(&hup);
+        sigaddset(&hup, SIGHUP);
+        sigprocmask(SIG_BLOCK, &hup, NULL);
 }
 
 int main(int argc, char **argv)
@@ -129,13 +152,14 @@ int main(int argc, char **argv)
         if (status >= 0)
                 return status;
         journal_init();
+        hold_reloads();
         error = config_load(options.config, &config, &report);
         if (error < 0)
                 status = refuse(&options, &report, error);
         else if (options.check)
-                status = check(&config, &report);
+                status = check(&options, &config, &report);
         else
-                status = serve(&config, &report);
+                status = serve(options.config, &config, &report);
         config_report_free(&report);
         return status;
 }

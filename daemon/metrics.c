@@ -114,11 +114,11 @@ void metrics_gather(struct daemon *d, struct metrics *ret)
         uint64_t now_ns = uv_hrtime();
 
         *ret = (struct metrics){
-                .name = d->config->name,
+                .name = d->config.name,
                 .pid = (uint64_t)getpid(),
                 .uptime_ms = (now_ns - d->started_ns) / 1000000,
         };
-        ret->counters.reloads = d->n_reloads;
+        ret->counters.reloads = d->reload.n_done;
         ret->counters.journal_swallowed = journal_n_swallowed();
         ret->gauges.fds = count_fds();
         ret->gauges.rss_bytes = resident_bytes();

@@ -135,6 +135,16 @@ static struct server_access access_of(
         return (struct server_access){ users->id, users->n, groups->id, groups->n };
 }
 
+static void say_limits(const struct outlet *o)
+{
+        if (server_max_clients(o->server) < o->config->ring.max_clients)
+                journal_event(EVENT_RESOURCES_SHORT,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", "descriptors are limited")),
+                        "At most %u clients instead of %u: descriptors are limited; raise "
+                        "LimitNOFILE=",
+                        server_max_clients(o->server), o->config->ring.max_clients);
+}
+
 static int open_server(struct outlet *o, int listen_fd, const struct outlet_hooks *hooks,
         struct server_failure *reterr_why)
 {
@@ -146,6 +156,7 @@ static int open_server(struct outlet *o, int listen_fd, const struct outlet_hook
                 .group = c->ring.group.name[0] ? c->ring.group.gid : SERVER_GROUP_NONE,
                 .max_clients = c->ring.max_clients,
                 .max_clients_user = c->ring.max_clients_user,
+                .room = CONFIG_CLIENTS_MAX,
                 .lease_ns = c->ring.lease_ms * UINT64_C(1000000),
                 .wake_batch = c->ring.wake_batch,
                 .connect = access_of(&c->access.users, &c->access.groups),
@@ -175,17 +186,30 @@ int outlet_init(struct outlet *o, uv_loop_t *loop, const struct vgpu_config *con
                 rings_deinit(&o->rings);
                 return r;
         }
-        if (server_max_clients(o->server) < config->ring.max_clients)
-                journal_event(EVENT_RESOURCES_SHORT,
-                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", "descriptors are limited")),
-                        "At most %u clients instead of %u: descriptors are limited; raise "
-                        "LimitNOFILE=",
-                        server_max_clients(o->server), config->ring.max_clients);
+        say_limits(o);
         server_set_ring(o->server, o->rings.current);
         r = listen_on_loop(o);
         if (r < 0)
                 outlet_deinit(o);
         return r;
+}
+
+int outlet_reload(struct outlet *o)
+{
+        const struct vgpu_config *c = o->config;
+        const struct server_access connect = access_of(&c->access.users, &c->access.groups),
+                                   intent = access_of(
+                                           &c->access.intent_users, &c->access.intent_groups),
+                                   admin = access_of(
+                                           &c->access.admin_users, &c->access.admin_groups);
+        int r;
+
+        server_set_limits(o->server, c->ring.max_clients, c->ring.max_clients_user);
+        say_limits(o);
+        rings_set_max_bytes(&o->rings, c);
+        r = server_set_access(o->server, &connect, &intent, &admin);
+        outlet_peers_reap(o);
+        return r < 0 ? r : 0;
 }
 
 void outlet_close(struct outlet *o)

@@ -62,6 +62,15 @@ struct outlet {
 int outlet_init(struct outlet *o, uv_loop_t *loop, const struct vgpu_config *config, int listen_fd,
         const struct outlet_hooks *hooks, struct server_failure *reterr_why);
 
+/**
+ * outlet_reload() - go by what is live of [ring] and [access] in the configuration now
+ *
+ * Who may connect no more is dropped, and the ring replaced so that he sees nothing newer; a lower limit drops nobody.
+ *
+ * Return: 0, -ENOMEM: the limits changed, rights did not.
+ */
+int outlet_reload(struct outlet *o);
+
 /* Say goodbye, close the ring and every handle. The loop must run once more. */
 void outlet_close(struct outlet *o);
 

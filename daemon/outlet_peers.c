@@ -69,7 +69,7 @@ static void end_peer(struct peer_watch *watch)
 }
 
 /* One client's message may be the end of others. */
-static void reap(struct outlet *o)
+void outlet_peers_reap(struct outlet *o)
 {
         struct peer *peer;
 
@@ -126,7 +126,7 @@ static void serve(struct peer_watch *watch, int status)
                 if (info.ready)
                         log_hello(&info);
         }
-        reap(o);
+        outlet_peers_reap(o);
 }
 
 static void on_peer(uv_poll_t *poll, int status, int events)
@@ -246,5 +246,5 @@ void outlet_peers_tick(struct outlet *o, uint64_t now_ns)
                 uv_poll_start(&o->listener, UV_READABLE, on_connect);
         while ((peer = server_expire(o->server, now_ns)) != NULL)
                 end_peer(peer_data(peer));
-        reap(o);
+        outlet_peers_reap(o);
 }

@@ -15,6 +15,9 @@ void outlet_peers_close(struct outlet *o);
 /* What time brings: drop who is overdue, listen again after a rest. */
 void outlet_peers_tick(struct outlet *o, uint64_t now_ns);
 
+/* Take leave of clients that were told goodbye by what befell others. */
+void outlet_peers_reap(struct outlet *o);
+
 /* The map of a client that an administrator dropped lives on, and must not show what comes: make another ring, if one is due. */
 void outlet_renew_after_drop(struct outlet *o);
 

@@ -71,6 +71,14 @@ int rings_init(
         return ret;
 }
 
+void rings_set_max_bytes(struct rings *r, const struct vgpu_config *config)
+{
+        struct generation_config policy = policy_of(config);
+
+        r->config.max_bytes = policy.max_bytes;
+        r->config.least_bytes = policy.least_bytes;
+}
+
 static void forget(struct rings *r, uint32_t i)
 {
         r->old_bytes -= r->old[i].bytes;

@@ -46,6 +46,9 @@ struct rings {
 int rings_init(struct rings *r, const struct vgpu_config *config, uint32_t tick_period_ms,
         uint64_t now_ns);
 
+/* Go by another [ring] max_bytes from the next ring on; rings that exist stay as they are. */
+void rings_set_max_bytes(struct rings *r, const struct vgpu_config *config);
+
 /* An all-zero value is fine. */
 void rings_deinit(struct rings *r);
 

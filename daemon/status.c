@@ -145,6 +145,7 @@ int daemon_status_json(struct daemon *d, char *buf, size_t cap)
         add_u64(o, "clients", outlet_n_clients(&d->outlet));
         json_object_object_add(o, "ring", ring_json(&d->outlet));
         json_object_object_add(o, "control", control_json(d->guest.control));
+        json_object_object_add(o, "reload", reload_json(&d->reload));
         add_u64(o, "uptime_ms", ms_since(d->started_ns));
 
         text = json_object_to_json_string_length(

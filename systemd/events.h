@@ -34,6 +34,9 @@ enum journal_event {
         EVENT_CLIENT_DROPPED,
         EVENT_RESOURCES_SHORT, /* no descriptor or memory for a client or writer */
         EVENT_CONFIG_BAD,
+        EVENT_CONFIG_RELOADED,   /* a good one was read while running */
+        EVENT_CONFIG_WAITS,      /* of it, something counts only after a restart */
+        EVENT_STUCK,             /* something that has to go on does not */
         EVENT_MODE_CHANGED,      /* another frame size or format */
         EVENT_PRODUCERS_SEVERAL, /* more than one is alive, one of them was taken */
         EVENT_WRITER_CONNECTED,  /* the external writer of [control] socket is there */

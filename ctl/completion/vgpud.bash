@@ -18,7 +18,7 @@ _vgpud() {
                         [[ -z $cur ]] || compgen -f -X '!*.conf' -- "$cur"
                         [[ -z $cur ]] || compgen -d -- "$cur")
                 ;;
-        *) mapfile -t COMPREPLY < <(compgen -W '--config --check-config --version --help' -- "$cur") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W '--config --check-config --quiet --version --help' -- "$cur") ;;
         esac
 }
 

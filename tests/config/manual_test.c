@@ -204,6 +204,32 @@ static void in_manual(const char *document, const struct config_key *key, const 
         must_end_in(document, entry, want);
 }
 
+static void the_manual_says_which_keys_a_reload_applies(void **state)
+{
+        FILE *f = must_open(MANUAL);
+        size_t n_live = 0, n_said = 0;
+        char line[512], section[32], name[64];
+        bool inside = false;
+
+        (void)state;
+        for (size_t i = 0; i < config_n_keys; i++)
+                n_live += config_keys[i].takes == CONFIG_LIVE;
+        while (fgets(line, sizeof(line), f) != NULL) {
+                const struct config_key *key;
+
+                if (strncmp(line, ".SH ", 4) == 0)
+                        inside = strcmp(line, ".SH RELOADING\n") == 0;
+                if (!inside || sscanf(line, ".B [%31[a-z]] %63s", section, name) != 2)
+                        continue;
+                key = config_key_find(section, name);
+                if (key == NULL || key->takes != CONFIG_LIVE)
+                        fail_msg("[%s] %s does not change while the daemon runs", section, name);
+                n_said++;
+        }
+        fclose(f);
+        assert_int_equal(n_said, n_live);
+}
+
 static void the_manual_has_every_key_with_its_range_and_default(void **state)
 {
         (void)state;
@@ -231,6 +257,7 @@ static void the_example_has_every_key_with_its_range(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_manual_says_which_keys_a_reload_applies),
                 cmocka_unit_test(the_manual_has_every_key_with_its_range_and_default),
                 cmocka_unit_test(the_example_has_every_key_with_its_range),
         };

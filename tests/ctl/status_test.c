@@ -81,6 +81,23 @@ static void a_searching_daemon_shows_its_reason_and_leaves_out_what_is_not_there
         free(text);
 }
 
+static void what_a_reload_left_undone_is_shown(void **state)
+{
+        char *text =
+                render("{\"reload\":{\"done\":1,\"refused\":0,\"problem\":null,\"waiting\":[]}}");
+
+        (void)state;
+        assert_null(strstr(text, "Reload"));
+        assert_null(strstr(text, "At restart"));
+        free(text);
+        text = render("{\"reload\":{\"done\":1,\"refused\":1,\"problem\":\"/x.conf:3: no\","
+                      "\"waiting\":[\"[ring] slots\",\"[guest] ram\"]}}");
+        assert_non_null(strstr(text, "Reload: refused, /x.conf:3: no\n"));
+        assert_non_null(strstr(text, "At restart: [ring] slots\n"));
+        assert_non_null(strstr(text, ": [guest] ram\n"));
+        free(text);
+}
+
 static void what_clients_ask_for_is_one_line(void **state)
 {
         char *text = render("{\"control\":{\"writer\":true,\"state\":\"applied\",\"requested\":"
@@ -131,6 +148,7 @@ int main(void)
                 cmocka_unit_test(a_streaming_daemon_shows_all_it_knows),
                 cmocka_unit_test(
                         a_searching_daemon_shows_its_reason_and_leaves_out_what_is_not_there),
+                cmocka_unit_test(what_a_reload_left_undone_is_shown),
                 cmocka_unit_test(what_clients_ask_for_is_one_line),
                 cmocka_unit_test(names_from_the_guest_cannot_steer_the_terminal),
                 cmocka_unit_test(values_of_another_type_and_new_keys_do_no_harm),

@@ -40,7 +40,7 @@ static int begin(void **state)
         rig.config.ring.max_clients = MOST;
         snprintf(rig.config.ring.socket, sizeof(rig.config.ring.socket),
                 "/tmp/vgpud-clients-test-%d", (int)getpid());
-        rig.daemon.config = &rig.config;
+        rig.daemon.config = rig.config;
         assert_int_equal(uv_loop_init(&rig.daemon.loop), 0);
         assert_int_equal(outlet_init(&rig.daemon.outlet, &rig.daemon.loop, &rig.config, -1,
                                  &(struct outlet_hooks){ 0 }, &why),

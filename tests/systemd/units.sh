@@ -15,7 +15,7 @@ trap 'rm -rf "$dir"' EXIT
 cp "$units/vgpud@.socket" "$dir"
 cp "$units/vgpud-metrics@.timer" "$units/vgpud-ram@.socket" "$dir"
 for service in vgpud@.service vgpud-metrics@.service vgpud-ram@.service; do
-        sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' "$units/$service" >"$dir/$service"
+        sed -E 's#^(Exec[A-Za-z]+=)[^ ]*/vgpu[a-z-]* #\1/bin/true #' "$units/$service" >"$dir/$service"
 done
 failed=0
 
