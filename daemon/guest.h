@@ -31,11 +31,12 @@ struct guest {
         enum guest_state state;
         uint64_t since_ns;                 /* in this state, CLOCK_MONOTONIC */
         uint64_t state_ns[GUEST_N_STATES]; /* in each state, before this time in it */
-        uint64_t
-                phase_ns; /* it waits for the same thing since then; candidates that come and go change nothing */
+        uint64_t phase_ns;  /* since then it waits for the same thing; candidates come and go */
         uint64_t outage_ns; /* without frames since then */
         char reason[256];   /* why it is not streaming; "" when it is */
         char logged[256];   /* the last reason that got a line of its own */
+        char seen[256];     /* the last reason why there is no RAM */
+        uint64_t seen_ns;   /* since when it is that one */
 
         /* QEMU, as far as the configuration says where it is */
         bool has_monitor, has_process;

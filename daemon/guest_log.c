@@ -14,6 +14,9 @@
 /* Frames or a next step may be missing for so long before a human is called. */
 #define PATIENCE_NS UINT64_C(10000000000)
 
+/* A reason that replaces another is believed when it has stood for so long. */
+#define SETTLED_NS UINT64_C(1000000000)
+
 /* For a field: the state that an event leads to stands beside it already. */
 static uint64_t ms_since(uint64_t then_ns)
 {
@@ -49,6 +52,18 @@ static bool is_news(struct guest *g)
 static bool is_trouble(struct guest *g)
 {
         return uv_hrtime() - g->phase_ns >= PATIENCE_NS && is_news(g);
+}
+
+/* A file that is just being made is there, then has a size, then a guest in it: none of that is news. */
+static bool is_settled(struct guest *g)
+{
+        uint64_t now_ns = uv_hrtime();
+
+        if (strcmp(g->reason, g->seen) != 0) {
+                memcpy(g->seen, g->reason, sizeof(g->seen));
+                g->seen_ns = now_ns;
+        }
+        return now_ns - g->seen_ns >= SETTLED_NS && now_ns - g->phase_ns >= PATIENCE_NS;
 }
 
 /* ---- an outage begins ---------------------------------------------------------------------------------------------- */
@@ -88,7 +103,9 @@ static void log_hangs(const struct guest *g)
 static void log_paused(const struct guest *g)
 {
         journal_event(EVENT_MACHINE_PAUSED, JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", g->reason)),
-                "%s; going on when it does, clients keep the last frame", g->reason);
+                "%s; the stream goes on when the machine does, clients keep the last frame. If "
+                "nobody paused it, look at its QEMU",
+                g->reason);
 }
 
 static void log_epoch_ended(const struct guest *g)
@@ -138,7 +155,9 @@ static bool is_unknown(const struct guest *g)
 
 static void log_ram_gone(struct guest *g)
 {
-        if (is_unknown(g) || !is_news(g))
+        bool is_told = g->state == GUEST_ABSENT && g->logged[0] != '\0';
+
+        if (is_unknown(g) || (is_told && !is_settled(g)) || !is_news(g))
                 return;
         if (machine_is_off(g))
                 journal_event(EVENT_MACHINE_OFF,
@@ -148,7 +167,10 @@ static void log_ram_gone(struct guest *g)
                 journal_event(EVENT_RAM_GONE,
                         JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_RAM", g->ram_name),
                                 JOURNAL_TEXT("VGPU_REASON", g->reason)),
-                        "No guest RAM: %s; waiting for it", g->reason);
+                        "No guest RAM: %s; waiting for it%s", g->reason,
+                        g->state == GUEST_ABSENT
+                                ? ""
+                                : ". If nobody switched the machine off, look at its QEMU's log");
 }
 
 /* ---- an outage ends ------------------------------------------------------------------------------------------------ */
