@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #define BENCH_TABLES  16u  /* of a report */
-#define BENCH_ROWS    96u  /* of a table */
+#define BENCH_ROWS    192u /* of a table */
 #define BENCH_TARGETS 3u   /* of a row */
 #define BENCH_NAME    64u  /* bytes of a name, its end included; longer ones are cut */
 #define BENCH_NOTE    160u /* of a note */

@@ -129,7 +129,7 @@ bool machine_boot(struct machine *m, const struct machine_config *cfg)
         } else {
                 if (reboot)
                         clear_low_ram(m);
-                pages_init(&m->pages, m->phys, m->storage, seed_of(cfg));
+                pages_start(&m->pages, m->phys, m->storage, seed_of(cfg));
         }
         m->producer = NULL;
         m->region = (struct machine_region){ 0 };

@@ -224,7 +224,7 @@ static uint64_t new_kernel_root(struct machine *m)
         static const uint64_t usual = 0x1AD000;
         uint64_t gpa = usual;
 
-        if (m->cfg.keep_ram || !pages_take(&m->pages, usual)) {
+        if (m->cfg.keep_ram || !pages_claim(&m->pages, usual)) {
                 do
                         gpa = pages_alloc(&m->pages, PAGES_LOW);
                 while (gpa == usual);

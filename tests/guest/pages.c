@@ -70,7 +70,7 @@ static uint64_t number_of(const struct pages *pg, uint64_t gpa)
         return PAGE_NONE;
 }
 
-void pages_init(struct pages *pg, const struct phys *phys, void *storage, uint64_t seed)
+void pages_start(struct pages *pg, const struct phys *phys, void *storage, uint64_t seed)
 {
         uint64_t n = 0;
 
@@ -237,7 +237,7 @@ uint64_t pages_alloc_run(struct pages *pg, uint64_t n, uint64_t align, enum page
         return gpa_of(pg, at);
 }
 
-bool pages_take(struct pages *pg, uint64_t gpa)
+bool pages_claim(struct pages *pg, uint64_t gpa)
 {
         uint64_t n = number_of(pg, gpa);
 

@@ -55,17 +55,17 @@ struct pages {
         uint64_t recycled[PAGES_RECYCLED];
 };
 
-/* Bytes of storage that pages_init() needs for this memory. */
+/* Bytes of storage that pages_start() needs for this memory. */
 size_t pages_storage_bytes(const struct phys *phys);
 
 /**
- * pages_init() - everything free, except what lies below 1 MiB
+ * pages_start() - everything free, except what lies below 1 MiB
  * @pg: caller's memory
  * @phys: borrowed for the life of @pg
  * @storage: pages_storage_bytes(), aligned to 8, not inside the extents; borrowed likewise
  * @seed: of the generator
  */
-void pages_init(struct pages *pg, const struct phys *phys, void *storage, uint64_t seed);
+void pages_start(struct pages *pg, const struct phys *phys, void *storage, uint64_t seed);
 
 /* One page: the last that came back where it fits @where, else the next free one. Return: its gpa, 0 when there is none. */
 uint64_t pages_alloc(struct pages *pg, enum pages_where where);
@@ -77,7 +77,7 @@ uint64_t pages_alloc_random(struct pages *pg, enum pages_where where);
 uint64_t pages_alloc_run(struct pages *pg, uint64_t n, uint64_t align, enum pages_where where);
 
 /* Take one given page out of the free ones. Return: false when it is not RAM or already taken. */
-bool pages_take(struct pages *pg, uint64_t gpa);
+bool pages_claim(struct pages *pg, uint64_t gpa);
 
 /* Give a page back. Its bytes stay as they are. */
 void pages_free(struct pages *pg, uint64_t gpa);
