@@ -52,12 +52,6 @@ static void on_progress(void *ctx)
                 control_clients_tell(d->outlet.server, &progress);
 }
 
-static void on_watchdog(uv_timer_t *timer)
-{
-        (void)timer;
-        notify_alive();
-}
-
 static void on_status(uv_timer_t *timer)
 {
         struct daemon *d = timer->data;
@@ -88,7 +82,7 @@ static void stop(struct daemon *d)
         reload_stop(&d->reload);
         uv_close((uv_handle_t *)&d->sigterm, NULL);
         uv_close((uv_handle_t *)&d->sigint, NULL);
-        uv_close((uv_handle_t *)&d->watchdog, NULL);
+        watchdog_stop(&d->watchdog);
         uv_close((uv_handle_t *)&d->status, NULL);
 }
 
@@ -111,17 +105,13 @@ static void on_reload(void *ctx)
 
 static void start_handles(struct daemon *d)
 {
-        uint64_t watchdog_ms = notify_watchdog_interval_ms();
-
         uv_signal_init(&d->loop, &d->sigterm);
         uv_signal_init(&d->loop, &d->sigint);
-        uv_timer_init(&d->loop, &d->watchdog);
         uv_timer_init(&d->loop, &d->status);
-        d->sigterm.data = d->sigint.data = d->watchdog.data = d->status.data = d;
+        d->sigterm.data = d->sigint.data = d->status.data = d;
         uv_signal_start(&d->sigterm, on_signal, SIGTERM);
         uv_signal_start(&d->sigint, on_signal, SIGINT);
-        if (watchdog_ms)
-                uv_timer_start(&d->watchdog, on_watchdog, 0, watchdog_ms);
+        watchdog_start(&d->watchdog, &d->loop, &d->outlet, &d->guest);
         uv_timer_start(&d->status, on_status, STATUS_LINE_MS, STATUS_LINE_MS);
 }
 

@@ -11,6 +11,7 @@
 #include "guest.h"
 #include "outlet.h"
 #include "reload.h"
+#include "watchdog.h"
 
 struct daemon {
         uv_loop_t loop;
@@ -22,7 +23,8 @@ struct daemon {
         struct control control;    /* where a control socket is configured */
         uint64_t n_frame_requests; /* of clients, when last looked at */
         uv_signal_t sigterm, sigint;
-        uv_timer_t watchdog, status;
+        struct watchdog watchdog;
+        uv_timer_t status;
         uint64_t started_ns;
         bool stopping;
         bool misconfigured;

@@ -275,6 +275,7 @@ void guest_post(struct guest *g, enum guest_event event)
                 guest_state_name(step.state));
         journal_set_place(guest_state_name(step.state), g->n_epochs);
         guest_log_event(g, event, step.state);
+        g->n_steps += step.actions != 0 || step.state != before;
         g->state = step.state;
         if (step.state != before) {
                 note_state(g, before);

@@ -82,7 +82,8 @@ struct guest {
 
         struct stream stream;
         struct pacer pacer;
-        int look_fd;        /* timerfd */
+        int look_fd;                         /* timerfd */
+        uint64_t n_steps, n_pulses, n_looks; /* for the watchdog: these go on while it lives */
         uint64_t looked_ns; /* when the last look ended, 0: none since looks began */
         struct histogram look_time,
                 poll_gap; /* of a look; from the end of one to the end of the next */

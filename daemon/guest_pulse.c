@@ -73,6 +73,7 @@ void guest_on_look(uv_poll_t *poll, int status, int events)
         (void)events;
         if (read(g->look_fd, &expired, sizeof(expired)) != sizeof(expired))
                 return;
+        g->n_looks++;
         /* What lies unread from QEMU is the loop's next turn; this look comes after it. */
         looked = guest_is_quiet(g);
         if (looked)
@@ -227,6 +228,7 @@ void guest_on_pulse(uv_timer_t *timer)
         bool stood = g->verdict == GUEST_CLOCK_STANDING;
         uint64_t now_ns = uv_hrtime();
 
+        g->n_pulses++;
         stream_fps(&g->stream, now_ns);
         if (!g->ram)
                 return;

@@ -204,6 +204,7 @@ void guest_on_retry(uv_timer_t *timer)
 {
         struct guest *g = timer->data;
 
+        g->n_steps++;
         if (g->state != GUEST_ABSENT && !guest_may_read(g)) {
                 uv_timer_start(timer, guest_on_retry, GUEST_BACKOFF_MOST_MS, 0);
                 return;

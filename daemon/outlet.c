@@ -74,7 +74,7 @@ static void look_after_rings(struct outlet *o, uint64_t now_ns)
 {
         uint64_t slot_bytes;
 
-        if (o->rings.n_old > 0 && (o->heard || ++o->n_ticks % TICKS_TO_ASK == 0))
+        if (o->rings.n_old > 0 && (o->heard || o->n_ticks % TICKS_TO_ASK == 0))
                 rings_forget(&o->rings);
         o->heard = false;
         outlet_renew_after_drop(o);
@@ -108,6 +108,7 @@ static void on_tick(uv_timer_t *timer)
         struct outlet *o = timer->data;
         uint64_t now_ns = uv_hrtime();
 
+        o->n_ticks++;
         ring_tick(o->rings.current, now_ns);
         outlet_peers_tick(o, now_ns);
         look_after_rings(o, now_ns);

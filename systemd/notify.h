@@ -35,7 +35,7 @@ void notify_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 uint64_t notify_watchdog_interval_ms(void);
 
-/* The loop turns: feed the watchdog. */
+/* Everything that has to goes on: feed the watchdog. */
 void notify_alive(void);
 
 #endif /* VGPU_NOTIFY_H */
