@@ -69,6 +69,17 @@ static const struct command commands[] = {
                 .run = screenshot_run,
         },
         {
+                .name = "doctor",
+                .arguments = "[NAME]",
+                .summary = "look for what keeps frames from flowing, and say what to do",
+                .help = "NAME is the machine's, as in vgpud@NAME; without it the only one that is "
+                        "configured in\n"
+                        "/etc/vgpud. Nothing is changed. Root sees more than others. Exit status "
+                        "1: a "
+                        "check failed.\n",
+                .run = doctor_run,
+        },
+        {
                 .name = "metrics",
                 .arguments = "[--output FILE]",
                 .summary = "print what the daemon counts and times, as OpenMetrics text",

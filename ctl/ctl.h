@@ -51,6 +51,7 @@ int clients_run(struct ctl *ctl, int argc, char **argv);
 int drop_run(struct ctl *ctl, int argc, char **argv);
 int watch_run(struct ctl *ctl, int argc, char **argv);
 int screenshot_run(struct ctl *ctl, int argc, char **argv);
+int doctor_run(struct ctl *ctl, int argc, char **argv);
 int metrics_run(struct ctl *ctl, int argc, char **argv);
 int probe_run(struct ctl *ctl, int argc, char **argv);
 
@@ -66,6 +67,9 @@ int ctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same for a wrong command line, with where to read more; @command may be NULL. Return: CTL_USAGE. */
 int ctl_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Can it be a machine's? It becomes part of paths and of a unit's name. */
+bool ctl_is_name(const char *name);
 
 /* Is there a command of this name? */
 bool ctl_is_command(const char *name);

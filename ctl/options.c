@@ -62,10 +62,14 @@ static int take_json(struct ctl *ctl, const char *mode)
         return -1;
 }
 
-/* It becomes part of a path and of a unit's name. */
+bool ctl_is_name(const char *name)
+{
+        return name[0] && name[0] != '.' && !strchr(name, '/') && strlen(name) <= 64;
+}
+
 static int take_vm(struct ctl *ctl, const char *name)
 {
-        if (!name[0] || name[0] == '.' || strchr(name, '/') || strlen(name) > 64) {
+        if (!ctl_is_name(name)) {
                 ctl_usage(NULL, "'%s' is no name of a machine", name);
                 return -1;
         }

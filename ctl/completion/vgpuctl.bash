@@ -80,7 +80,8 @@ _vgpuctl() {
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch screenshot metrics probe' -- "$cur") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch screenshot doctor metrics probe' -- "$cur") ;;
+        doctor) mapfile -t COMPREPLY < <(compgen -W "$(_vgpuctl_machines)" -- "$cur") ;;
         drop)
                 # The third column; a daemon that does not answer has no pids to offer.
                 mapfile -t COMPREPLY < <(compgen -W "$(vgpuctl "${socket[@]}" clients --no-legend 2>/dev/null |

@@ -97,6 +97,7 @@ becomes 'vgpuctl --vm b --json dr' '--vm b --json drop'
 becomes 'vgpuctl drop ' 'drop 11 12'
 becomes 'vgpuctl --vm b drop ' '--vm b drop 34'
 becomes "vgpuctl --socket=$dir/run/b.sock drop " "--socket=$dir/run/b.sock drop 33"
+becomes 'vgpuctl doctor w' 'doctor win11'
 becomes 'vgpuctl screenshot ' 'screenshot folder x.png'
 mapfile -t words < <(options "$vgpud")
 becomes 'vgpud --' "$(sorted "${words[@]}")"
