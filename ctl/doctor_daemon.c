@@ -118,7 +118,7 @@ static const struct advice advices[] = {
                 "see 'monitor' above: give the daemon a monitor of its own" },
         { NULL, "has not booted yet", DOCTOR_WARN, "wait until the guest has booted" },
         { NULL, "it hangs", DOCTOR_FAIL, RESTART_PRODUCER },
-        { NULL, "hangs or is dead", DOCTOR_FAIL, RESTART_PRODUCER },
+        { NULL, "its producer hangs", DOCTOR_FAIL, RESTART_PRODUCER },
         { NULL, "producer or its region is gone", DOCTOR_FAIL, RESTART_PRODUCER },
         { NULL, "No process in the guest has a region", DOCTOR_FAIL, START_PRODUCER },
         { NULL, "machine and ram_size", DOCTOR_FAIL,

@@ -82,6 +82,15 @@ void doctor_check_ram(struct doctor *d, struct doctor_finding *f)
 
 /* ---- readable for the daemon ----------------------------------------------------------------------------------------- */
 
+/* A helper may open it for the daemon (vgpud-ram(8)). */
+static bool has_helper(const struct doctor *d)
+{
+        char socket[PATH_MAX];
+
+        snprintf(socket, sizeof socket, "%s/run/vgpud-ram/%s.sock", d->root, d->name);
+        return access(socket, F_OK) == 0;
+}
+
 /* Return: does the unit's sandbox show the place? */
 static bool is_visible(const char *path)
 {
@@ -104,10 +113,10 @@ static void say_forbidden(const struct doctor *d, const char *path, const char *
                 is_folder ? "the folder" : "the file", shown(at + strlen(d->root), place),
                 doctor_describe(at, rights, sizeof rights), strerror(error));
         doctor_next(f,
-                "setfacl -m u:%s:%s '%s', or see \"Permission to read the guest's RAM\" in "
-                "vgpud(8) for what lasts "
-                "over restarts of the machine",
-                d->user.name, is_folder ? "x" : "r", place);
+                "setfacl -m u:%s:%s '%s'; for what lasts over restarts of the machine see "
+                "\"Permission to "
+                "read the guest's RAM\" in vgpud(8), or systemctl enable --now vgpud-ram@%s.socket",
+                d->user.name, is_folder ? "x" : "r", place, d->name);
 }
 
 void doctor_check_permission(struct doctor *d, struct doctor_finding *f)
@@ -125,6 +134,10 @@ void doctor_check_permission(struct doctor *d, struct doctor_finding *f)
                 access = doctor_access(d, doctor_path(d, path, real), R_OK, at, &error);
                 if (error == ENOENT) {
                         doctor_say(f, DOCTOR_SKIPPED, "'%s' is not there", shown(path, name));
+                        return;
+                }
+                if (access != DOCTOR_ACCESS_YES && has_helper(d)) {
+                        doctor_say(f, DOCTOR_OK, "vgpud-ram@%s opens it for the daemon", d->name);
                         return;
                 }
                 if (access == DOCTOR_ACCESS_NO) {
