@@ -245,8 +245,14 @@ static int load_dropins(struct load *l, const char *path)
         struct config_dropins dropins;
         int r = config_dropins_find(path, &dropins);
 
-        if (r < 0 && config_error_is_final(r) && config_report_file(l->report, dropins.folder))
-                say_unread(l, (struct config_place){ .file = (unsigned)l->report->n_files - 1 }, r);
+        if (r < 0 && config_error_is_final(r)) {
+                struct config_place whole = { .file = (unsigned)l->report->n_files };
+
+                if (config_report_file(l->report, dropins.folder))
+                        say_unread(l, whole, r);
+                else
+                        r = -ENOMEM;
+        }
         for (size_t i = 0; i < dropins.n && r == 0; i++) {
                 r = load_file(l, dropins.path[i], true);
                 r = config_error_is_final(r) ? 0 : r;
@@ -283,6 +289,11 @@ static int load_all(struct load *l, const char *path)
                 return r;
         check_whole(l);
         return l->report->n_errors != 0 ? -EINVAL : 0;
+}
+
+void config_machine(const char *path, char ret_name[CONFIG_TEXT_MAX])
+{
+        config_name_from_path(path, ret_name, CONFIG_TEXT_MAX);
 }
 
 int config_load(const char *path, struct vgpu_config *ret_cfg, struct config_report *ret_report)

@@ -145,6 +145,9 @@ struct config_report {
  */
 int config_load(const char *path, struct vgpu_config *ret_cfg, struct config_report *ret_report);
 
+/* The machine's name, as struct vgpu_config has it; for who has to say which configuration does not load. */
+void config_machine(const char *path, char ret_name[CONFIG_TEXT_MAX]);
+
 /**
  * config_error_is_final() - will a configuration that failed to load still fail when nobody touches it?
  * @error: as config_load() returned it, negative

@@ -120,7 +120,6 @@ static int serve(
         };
 
         journal_set_level(config->log.level);
-        journal_set_vm(config->name);
         for (size_t i = 0; i < report->n; i++) {
                 char text[CONFIG_PROBLEM_MAX];
 
@@ -146,12 +145,15 @@ int main(int argc, char **argv)
         struct config_report report = { 0 };
         struct vgpu_config config;
         struct options options;
+        char machine[CONFIG_TEXT_MAX];
         int status, error;
 
         status = parse(argc, argv, &options);
         if (status >= 0)
                 return status;
         journal_init();
+        config_machine(options.config, machine);
+        journal_set_vm(machine);
         hold_reloads();
         error = config_load(options.config, &config, &report);
         if (error < 0)

@@ -205,6 +205,24 @@ static void a_dropin_that_appears_is_read(void **state)
         rig_until_status(&rig, "\"streaming\"", "\"reload\":{\"done\":2,");
 }
 
+/* Else a reload in the wrong moment would be the daemon's end: that is what SIGHUP means to who says nothing about it. */
+static void a_signal_before_it_is_ready_is_a_reload(void **state)
+{
+        sigset_t hup;
+
+        (void)state;
+        assert_int_equal(kill(rig.daemon.pid, SIGTERM), 0);
+        assert_int_equal(daemon_proc_wait(&rig.daemon), 0);
+        sigemptyset(&hup);
+        sigaddset(&hup, SIGHUP);
+        /* blocked over exec(), so that it waits for the daemon's first instruction */
+        assert_int_equal(sigprocmask(SIG_BLOCK, &hup, NULL), 0);
+        assert_int_equal(daemon_proc_restart(&rig.daemon), 0);
+        reload();
+        assert_int_equal(sigprocmask(SIG_UNBLOCK, &hup, NULL), 0);
+        rig_until_status(&rig, "\"streaming\"", "\"reload\":{\"done\":1,");
+}
+
 /* ---- who may no more --------------------------------------------------------------------------------------------- */
 
 /* Waits as another user until it is sent away. Returns an exit status. */
@@ -281,6 +299,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(what_needs_a_restart_waits_for_it, stream, end),
                 cmocka_unit_test_setup_teardown(
                         of_two_in_quick_succession_the_last_word_counts, stream, end),
+                cmocka_unit_test_setup_teardown(
+                        a_signal_before_it_is_ready_is_a_reload, stream, end),
                 cmocka_unit_test_setup_teardown(a_dropin_that_appears_is_read, stream, end),
                 cmocka_unit_test_teardown(a_stream_loses_no_frame_over_twenty_reloads, end),
                 cmocka_unit_test_teardown(a_search_goes_on_over_a_reload, end),
