@@ -267,6 +267,24 @@ static void a_change_of_another_file_is_no_reason_to_look_for_ram(void **state)
         rmdir(folder);
 }
 
+static void the_pace_goes_by_the_configuration_after_a_reload(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        rig_open(&rig);
+        rig.guest.pacer.last_frame_ns = 77;
+        rig.config.pace.max_fps = 10;
+        rig.config.pace.poll_us = 500;
+        rig.config.pace.idle_poll_ms = 20;
+        guest_reload(&rig.guest);
+        assert_int_equal(rig.guest.pacer.config.min_frame_ns, 100000000);
+        assert_int_equal(rig.guest.pacer.config.poll_ns, 500000);
+        assert_int_equal(rig.guest.pacer.config.idle_ns, 20000000);
+        assert_int_equal(rig.guest.pacer.last_frame_ns, 77);
+        rig_close(&rig);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -275,6 +293,7 @@ int main(void)
                 cmocka_unit_test(ram_whose_path_leads_nowhere_here_is_found_by_its_address),
                 cmocka_unit_test(a_monitor_cannot_name_the_ram_of_another_machine),
                 cmocka_unit_test(a_change_of_another_file_is_no_reason_to_look_for_ram),
+                cmocka_unit_test(the_pace_goes_by_the_configuration_after_a_reload),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

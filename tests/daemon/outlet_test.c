@@ -368,6 +368,36 @@ static void a_drop_for_which_there_is_no_room_is_made_up_for(void **state)
         rig_close(&rig);
 }
 
+/* ---- reload ------------------------------------------------------------------------------------------------------ */
+
+static void limits_go_by_the_configuration_after_a_reload(void **state)
+{
+        const uint64_t before = 3 * FULL_HD + 64 * 1024;
+        struct rig rig;
+
+        (void)state;
+        rig_open(&rig);
+        rig.config.ring.max_bytes = before & ~UINT64_C(4095);
+        rig.config.ring.max_clients = 9;
+        assert_int_equal(outlet_reload(&rig.outlet), 0);
+        assert_int_equal(server_max_clients(rig.outlet.server), 9);
+        assert_int_equal(outlet_fit(&rig.outlet, UHD), -ENOSPC);
+        publish(&rig, 1, 1920, 1080);
+
+        rig.config.ring.max_bytes = UINT64_C(1) << 30;
+        rig.config.ring.max_clients = 200;
+        assert_int_equal(outlet_reload(&rig.outlet), 0);
+        assert_int_equal(server_max_clients(rig.outlet.server), 200);
+        publish(&rig, 2, 3840, 2160);
+
+        /* less than there is takes nothing away */
+        rig.config.ring.max_bytes = UINT64_C(64) << 20;
+        assert_int_equal(outlet_reload(&rig.outlet), 0);
+        publish(&rig, 3, 3840, 2160);
+        assert_int_equal(newest(&rig), 3);
+        rig_close(&rig);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -379,6 +409,7 @@ int main(void)
                 cmocka_unit_test(a_drop_leads_to_another_ring_that_begins_with_the_newest_frame),
                 cmocka_unit_test(a_drop_leads_to_another_ring_before_the_next_frame),
                 cmocka_unit_test(a_drop_for_which_there_is_no_room_is_made_up_for),
+                cmocka_unit_test(limits_go_by_the_configuration_after_a_reload),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static int file_of(const void *data, size_t size, char path[static 32])
         return fd;
 }
 
-static void print_and_load(const struct vgpu_config *cfg)
+static void print_and_load(const struct vgpu_config *cfg, const struct config_report *read)
 {
         struct config_report report = { 0 };
         struct vgpu_config again;
@@ -35,7 +35,7 @@ static void print_and_load(const struct vgpu_config *cfg)
         FILE *f = open_memstream(&text, &len);
         int fd;
 
-        config_print(f, cfg, NULL);
+        config_print(f, cfg, read);
         fclose(f);
         fd = file_of(text, len, path);
         require(config_load(path, &again, &report) == 0, "what was printed does not load");
@@ -60,9 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         require((unsigned char)*c >= ' ' && *c != 0x7f,
                                 "a control character in a reason");
         }
-        config_report_free(&report);
         if (r == 0)
-                print_and_load(&cfg);
+                print_and_load(&cfg, &report);
+        config_report_free(&report);
         close(fd);
         return 0;
 }
