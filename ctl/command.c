@@ -69,6 +69,22 @@ static const struct command commands[] = {
                 .run = screenshot_run,
         },
         {
+                .name = "events",
+                .arguments = "[--follow] [--since TIME] [-n N] [--explain]",
+                .summary = "list what the daemons wrote into the journal",
+                .help = "  -f, --follow    go on with what comes, until Ctrl-C\n"
+                        "  -n, --lines N   the last N (default: all; 10 with --follow)\n"
+                        "  -x, --explain   with what each means, and what to do about it\n"
+                        "  --since TIME    '2026-11-22', '2026-11-22 20:00', '20:00', today, "
+                        "yesterday, -30min, -2h\n"
+                        "  --directory DIR the journal in DIR instead of the host's own\n"
+                        "  --file FILE     the journal file FILE\n"
+                        "\n"
+                        "Of one machine with --vm, else of all. As JSON it is an object for each "
+                        "event.\n",
+                .run = events_run,
+        },
+        {
                 .name = "doctor",
                 .arguments = "[NAME]",
                 .summary = "look for what keeps frames from flowing, and say what to do",

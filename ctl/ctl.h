@@ -52,6 +52,7 @@ int drop_run(struct ctl *ctl, int argc, char **argv);
 int watch_run(struct ctl *ctl, int argc, char **argv);
 int screenshot_run(struct ctl *ctl, int argc, char **argv);
 int doctor_run(struct ctl *ctl, int argc, char **argv);
+int events_run(struct ctl *ctl, int argc, char **argv);
 int metrics_run(struct ctl *ctl, int argc, char **argv);
 int probe_run(struct ctl *ctl, int argc, char **argv);
 

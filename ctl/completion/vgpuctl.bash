@@ -54,7 +54,7 @@ _vgpuctl() {
                         return
                 fi
                 ;;
-        --ram | --output)
+        --ram | --output | --directory | --file)
                 compopt -o filenames 2>/dev/null
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 return
@@ -63,7 +63,11 @@ _vgpuctl() {
                 mapfile -t COMPREPLY < <(compgen -W 'q35 pc microvm flat' -- "$cur")
                 return
                 ;;
-        --ram-size | --kcr3 | --seconds | --timeout) return ;;
+        --since)
+                mapfile -t COMPREPLY < <(compgen -W 'today yesterday' -- "$cur")
+                return
+                ;;
+        --ram-size | --kcr3 | --seconds | --timeout | --lines) return ;;
         esac
 
         local options='--socket --vm --json --no-pager --no-legend --help'
@@ -71,6 +75,7 @@ _vgpuctl() {
         '') options+=' --version' ;;
         watch) options+=' --seconds' ;;
         screenshot) options+=' --no-cursor --timeout' ;;
+        events) options+=' --follow --lines --explain --since --directory --file' ;;
         metrics) options+=' --output' ;;
         probe) options+=' --ram --machine --ram-size --kcr3 --processes' ;;
         esac
@@ -80,7 +85,7 @@ _vgpuctl() {
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch screenshot doctor metrics probe' -- "$cur") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch screenshot events doctor metrics probe' -- "$cur") ;;
         doctor) mapfile -t COMPREPLY < <(compgen -W "$(_vgpuctl_machines)" -- "$cur") ;;
         drop)
                 # The third column; a daemon that does not answer has no pids to offer.

@@ -116,7 +116,7 @@ for command in $(commands); do
         grep -q "^ *['\"]$command:" "$folder/_vgpuctl" || { echo "_vgpuctl does not know $command"; failed=1; }
         knows "$command" | grep -qF '_arguments $common' || { echo "_vgpuctl gives $command no common options"; failed=1; }
         for option in $(options "$vgpuctl" "$command" | grep -vx -e --help); do
-                knows "$command" | grep -q -- "${option}[=[]" ||
+                knows "$command" | grep -qE -- "${option}(=?\}'?|=)?\[|${option}=?[}]" ||
                         { echo "_vgpuctl does not know $command $option"; failed=1; }
         done
 done
