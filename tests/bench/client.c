@@ -3,6 +3,7 @@
  *
  * Its role is how it waits and what it does with a frame:
  *      word   sleeps on the ring's futex; then it knows the newest frame and sees it mapped
+ *      early  the same, but awake before the frame is published
  *      fd     the same in a poll loop on the handle's descriptor, woken by its wake fd
  *      lease  as fd, then holds the frame where it lies and reads its first and last byte
  *      copy   as fd, then copies the frame into memory of its own
@@ -87,6 +88,7 @@ static const struct way {
         void (*take)(struct reader *r);
 } ways[] = {
         { "word", VGPU_CLIENT_NO_WAKE_FD, wait_on_word, look },
+        { "early", VGPU_CLIENT_EARLY, wait_on_word, look },
         { "fd", 0, wait_in_poll, look },
         { "lease", VGPU_CLIENT_LEASES, wait_in_poll, hold },
         { "copy", 0, wait_in_poll, copy },

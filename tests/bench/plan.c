@@ -38,6 +38,7 @@ const struct way ways[N_WAYS] = {
         [WAY_BUSY] = { .name = "ring, nobody waits any more",
                 .what = "nobody any more, all have before",
                 OUR_ENDS("busy") },
+        [WAY_EARLY] = { .name = "ring, awake before", OUR_ENDS("early") },
         [WAY_WORD] = { .name = "ring, wake word", .what = "on the wake word", OUR_ENDS("word") },
         [WAY_FD] = { .name = "ring, wake fd", .what = "on their wake fds", OUR_ENDS("fd") },
         [WAY_LEASE] = { .name = "ring, lease", OUR_ENDS("lease") },
@@ -73,11 +74,16 @@ static void add(struct plan *p, const struct scene *scene, enum way_id way, bool
                         (struct row){ .scene = *scene, .way = way, .cost_only = cost_only };
 }
 
-/* Peers are compared with where that says something: not with crowds that no pipeline of theirs has. */
+/*
+ * Peers are compared with where that says something: not with crowds that no pipeline of theirs has. Nor is spinning
+ * for crowds.
+ */
 static void add_handoff(struct plan *p, const struct scene *scene)
 {
         for (unsigned way = 0; way < N_WAYS; way++) {
-                if (way == WAY_IDLE || way == WAY_BUSY || (ways[way].peer && scene->n_clients > 4))
+                if (way == WAY_IDLE || way == WAY_BUSY)
+                        continue;
+                if ((ways[way].peer || way == WAY_EARLY) && scene->n_clients > 4)
                         continue;
                 if (ways[way].peer ? p->options.peers : p->options.ring)
                         add(p, scene, way, false);
@@ -144,6 +150,7 @@ static bool run_row(struct row *row, unsigned round, const struct scene_options 
         } else {
                 row->handoff[round] = figures_of(result.ns, result.n);
                 row->cost[round] = figures_of(result.cost_ns, result.n_cost);
+                row->client_us[round] = result.client_us;
                 row->n_got += result.n;
                 row->n_wanted += result.n_wanted;
                 row->n_bad += result.n_bad;
@@ -166,6 +173,17 @@ bool plan_run(struct plan *p, const struct scene_options *scene, plan_progress_f
                 }
         }
         return true;
+}
+
+double row_client_us(const struct plan *p, const struct row *row)
+{
+        double us[MAX_ROUNDS];
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < p->options.n_rounds; i++)
+                if (row->client_us[i] > 0)
+                        us[n++] = row->client_us[i];
+        return median_of(us, n);
 }
 
 double row_ratio(const struct plan *p, const struct row *peer, const struct row *ours)

@@ -22,6 +22,7 @@ enum way_id {
         WAY_IDLE,  /* clients that do not wait: only what they cost */
         WAY_BUSY,  /* that waited once */
         WAY_WORD,
+        WAY_EARLY, /* awake before the frame */
         WAY_FD,
         WAY_LEASE,
         WAY_COPY,
@@ -41,6 +42,7 @@ struct row {
         bool cost_only;                     /* not in the table of hand-offs */
         struct figures handoff[MAX_ROUNDS]; /* publish to held, per round */
         struct figures cost[MAX_ROUNDS];    /* the producer's, per frame */
+        double client_us[MAX_ROUNDS];       /* a client's CPU time per frame; 0: not known */
         uint64_t n_got, n_wanted, n_bad;
         enum scene_outcome outcome; /* of the last round that was not OK */
         char reason[256];
@@ -76,6 +78,9 @@ bool plan_run(struct plan *p, const struct scene_options *scene, plan_progress_f
 const struct row *plan_find(const struct plan *p, const struct scene *scene, enum way_id way);
 
 bool scene_equal(const struct scene *a, const struct scene *b);
+
+/* Median over the rounds of what a client's CPU spends on a frame, microseconds; 0: not known. */
+double row_client_us(const struct plan *p, const struct row *row);
 
 /* Median over the rounds of @peer's median by @ours's; 0 if no round has both. */
 double row_ratio(const struct plan *p, const struct row *peer, const struct row *ours);

@@ -62,8 +62,8 @@ static void print_handoff(FILE *f, const struct plan *p)
                 return;
         fprintf(f,
                 "\nHand-off: from publishing a frame to a client that is awake and holds it, "
-                "microseconds\n%-29s %-24s %9s %9s %9s %10s %8s %7s\n",
-                "scene", "way", "median", "p95", "p99", "max", "n", "lost");
+                "microseconds\n%-29s %-24s %9s %9s %9s %10s %8s %7s %7s\n",
+                "scene", "way", "median", "p95", "p99", "max", "n", "lost", "cpu");
         for (unsigned i = 0; i < p->n_rows; i++) {
                 const struct row *row = &p->row[i];
                 char name[64] = "", note[320];
@@ -80,7 +80,8 @@ static void print_handoff(FILE *f, const struct plan *p)
                         continue;
                 }
                 print_figures(f, p, row->handoff);
-                fprintf(f, " %5.1f %%%s%s\n", lost_percent(row), note[0] != '\0' ? "  " : "", note);
+                fprintf(f, " %5.1f %% %7.1f%s%s\n", lost_percent(row), row_client_us(p, row),
+                        note[0] != '\0' ? "  " : "", note);
         }
 }
 
@@ -153,14 +154,30 @@ static void print_ratios(FILE *f, const struct verdict *v, unsigned n)
         }
 }
 
-static void print_targets(FILE *f, const struct verdict *v, unsigned n)
+/* How many peers one of our ways leaves behind as far as it is to. Return: whether it was compared with any. */
+static bool print_way_target(FILE *f, const struct verdict *v, unsigned n, unsigned way)
 {
         unsigned with_target = 0, held = 0;
 
+        for (unsigned i = 0; i < n; i++) {
+                if (!v[i].is_ratio || !v[i].has_target || v[i].ours->way != way)
+                        continue;
+                with_target++;
+                held += v[i].holds;
+        }
+        if (with_target > 0)
+                fprintf(f, "%-7s every peer at least %.0f times slower than %s: %u of %u ratios\n",
+                        held == with_target ? "holds" : "MISSED", TARGET_RATIO, ways[way].name,
+                        held, with_target);
+        return with_target > 0;
+}
+
+static void print_targets(FILE *f, const struct verdict *v, unsigned n)
+{
+        bool compared = false;
+
         fputs("\nTargets\n", f);
         for (unsigned i = 0; i < n; i++) {
-                with_target += v[i].is_ratio && v[i].has_target;
-                held += v[i].is_ratio && v[i].has_target && v[i].holds;
                 if (v[i].is_ratio)
                         continue;
                 fprintf(f, "%-7s %s: %.1f us", verdict_word(&v[i]), v[i].what, v[i].value);
@@ -168,10 +185,9 @@ static void print_targets(FILE *f, const struct verdict *v, unsigned n)
                         fprintf(f, ", at most %.0f us", v[i].target);
                 fputc('\n', f);
         }
-        if (with_target > 0)
-                fprintf(f, "%-7s every peer at least %.0f times slower: %u of %u ratios\n",
-                        held == with_target ? "holds" : "MISSED", TARGET_RATIO, held, with_target);
-        else
+        for (unsigned way = 0; way < N_WAYS; way++)
+                compared |= print_way_target(f, v, n, way);
+        if (!compared)
                 fputs("-       no peer was measured\n", f);
 }
 
@@ -214,6 +230,9 @@ static void csv_row(FILE *f, const struct plan *p, const char *table, const stru
                 fprintf(f, ",,,,,,0,");
         if (rounds == row->handoff && row->n_wanted > 0)
                 fprintf(f, "%.2f", lost_percent(row));
+        fputc(',', f);
+        if (rounds == row->handoff && row_client_us(p, row) > 0)
+                fprintf(f, "%.3f", row_client_us(p, row));
         fprintf(f, ",,,");
         csv_text(f, note);
         fputc('\n', f);
@@ -227,9 +246,9 @@ static void csv_verdict(FILE *f, const struct verdict *v)
                 csv_text(f, ways[v->ours->way].name);
                 fputc(',', f);
                 csv_text(f, ways[v->peer->way].name);
-                fprintf(f, ",,,,,,,%.3f,%s,\"\"\n", v->value, verdict_word(v));
+                fprintf(f, ",,,,,,,,%.3f,%s,\"\"\n", v->value, verdict_word(v));
         } else {
-                fprintf(f, "target,,,,,,,%.3f,,,,,,,%s,", v->value, verdict_word(v));
+                fprintf(f, "target,,,,,,,%.3f,,,,,,,,%s,", v->value, verdict_word(v));
                 csv_text(f, v->what);
                 fputc('\n', f);
         }
@@ -243,7 +262,7 @@ void report_csv(FILE *f, const struct plan *p)
         char note[320];
 
         fputs("table,width,height,clients,stopped,way,against,median_us,p95_us,p99_us,max_us,n,"
-              "lost_percent,ratio,verdict,note\n",
+              "lost_percent,cpu_us,ratio,verdict,note\n",
                 f);
         for (unsigned i = 0; i < p->n_rows; i++) {
                 const struct row *row = &p->row[i];

@@ -43,6 +43,22 @@ static int append(uint64_t **ns, size_t *n, const struct bench_sheet *s)
         return 0;
 }
 
+/* Mean over the clients. */
+static double client_us(const struct cast *c, unsigned n_measured)
+{
+        uint64_t ns = 0, n = 0;
+
+        for (unsigned i = 1; i <= n_measured; i++) {
+                const struct bench_sheet *s = &c->board->sheet[i];
+
+                if (s->n < 2)
+                        continue;
+                ns += s->cpu_last_ns - s->cpu_first_ns;
+                n += s->n - 1;
+        }
+        return n > 0 ? (double)ns / 1000 / (double)n : 0;
+}
+
 static int collect(const struct scene *scene, const struct cast *c, unsigned n_frames,
         struct scene_result *ret)
 {
@@ -53,6 +69,7 @@ static int collect(const struct scene *scene, const struct cast *c, unsigned n_f
                 err = append(&ret->ns, &ret->n, &c->board->sheet[i]);
                 ret->n_bad += c->board->sheet[i].n_bad;
         }
+        ret->client_us = client_us(c, n_measured);
         ret->n_wanted = (uint64_t)n_measured * n_frames;
         if (err == 0) {
                 qsort(ret->ns, ret->n, sizeof(ret->ns[0]), compare);

@@ -44,6 +44,7 @@ struct scene_result {
         size_t n;
         uint64_t n_bad;    /* frames overwritten while they were held */
         uint64_t n_wanted; /* that would have been got if none was lost */
+        double client_us;  /* CPU time of a client per frame it got; 0: none got two */
         uint64_t *cost_ns; /* the producer's own samples, sorted */
         size_t n_cost;
 };

@@ -17,11 +17,11 @@ fail() {
 grep -q '^Targets$' "$work/table" || fail "there is no table of targets"
 grep -q 'failed:' "$work/table" && fail "something could not be measured"
 
-# 16 fields everywhere, once quoted ones are out of the way; every measured row in order: median <= p95 <= p99 <= max
+# 17 fields everywhere, once quoted ones are out of the way; every measured row in order: median <= p95 <= p99 <= max
 awk -F, '
         { gsub(/"[^"]*"/, "text") }
-        NF != 16 { print "line " NR " has " NF " fields"; bad = 1 }
-        NR == 1 { if ($1 != "table" || $16 != "note") { print "no header"; bad = 1 } next }
+        NF != 17 { print "line " NR " has " NF " fields"; bad = 1 }
+        NR == 1 { if ($1 != "table" || $17 != "note") { print "no header"; bad = 1 } next }
         $1 !~ /^(handoff|cost|ratio|target)$/ { print "line " NR " is of no table: " $1; bad = 1 }
         $1 == "handoff" || $1 == "cost" { rows++ }
         $12 > 0 && !($8 <= $9 && $9 <= $10 && $10 <= $11) { print "line " NR " is not in order"; bad = 1 }

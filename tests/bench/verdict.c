@@ -40,7 +40,7 @@ static unsigned state_floor(const struct plan *p, struct verdict *v)
 /* publish -> awake, one client */
 static unsigned judge_awake(const struct plan *p, struct verdict *v)
 {
-        static const enum way_id awake[] = { WAY_WORD, WAY_FD };
+        static const enum way_id awake[] = { WAY_EARLY, WAY_WORD, WAY_FD };
         unsigned n = 0;
 
         for (unsigned i = 0; i < sizeof(awake) / sizeof(awake[0]); i++) {

@@ -116,6 +116,14 @@ uint64_t bench_now(void)
         return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+static uint64_t cpu_ns(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+        return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 void bench_sample(struct bench_worker *w, uint64_t stamp_ns, uint64_t ns)
 {
         uint64_t to_ns = __atomic_load_n(&w->board->to_ns, __ATOMIC_ACQUIRE);
@@ -123,6 +131,9 @@ void bench_sample(struct bench_worker *w, uint64_t stamp_ns, uint64_t ns)
 
         if (stamp_ns >= to_ns || stamp_ns < w->board->from_ns || s->n >= BENCH_MAX_SAMPLES)
                 return;
+        s->cpu_last_ns = cpu_ns();
+        if (s->n == 0)
+                s->cpu_first_ns = s->cpu_last_ns;
         s->ns[s->n] = ns;
         __atomic_store_n(&s->n, s->n + 1, __ATOMIC_RELEASE);
 }

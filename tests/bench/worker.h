@@ -26,6 +26,8 @@
 struct bench_sheet {
         uint64_t n;     /* frames handed over, or got, within the window */
         uint64_t n_bad; /* of them, those whose two stamps disagree: overwritten while held */
+        /* CPU time of the whole process, at the first and at the last of them */
+        uint64_t cpu_first_ns, cpu_last_ns;
         uint64_t ns[BENCH_MAX_SAMPLES];
 };
 

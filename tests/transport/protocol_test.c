@@ -397,7 +397,9 @@ static void only_what_is_wanted_and_known_is_granted(void **state)
                 { VGPU_WANT_RING, VGPU_WANT_RING, 1 },
                 { VGPU_WANT_WAKE, VGPU_WANT_WAKE, 2 },
                 { VGPU_WANT_LEASE, VGPU_WANT_LEASE, 1 },
-                { UINT32_MAX, VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE, 3 },
+                { VGPU_WANT_SOON, VGPU_WANT_SOON, 0 },
+                { UINT32_MAX, VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE | VGPU_WANT_SOON,
+                        3 },
         };
         struct relay r;
 

@@ -110,6 +110,40 @@ static void slots_are_whole_pages_behind_the_descriptors(void **state)
         ring_free(r);
 }
 
+/* Until somebody asks, a frame costs no system call more; and it is said once for each frame that is begun. */
+static void a_frame_is_announced_only_if_that_was_asked_for(void **state)
+{
+        struct ring *r = make();
+        const struct vgpu_ring_header *h = map_readonly(r);
+        struct ring_frame frame = relay_frame(1);
+
+        (void)state;
+        assert_true(h->identity.features & VGPU_RING_FEATURE_SOON);
+        publish(r, &frame);
+        assert_int_equal(h->soon, 0);
+        assert_int_equal(h->due_ns, 0);
+
+        ring_announce(r, true);
+        for (uint32_t i = 1; i <= 10; i++) {
+                uint64_t before_ns = test_now_ns();
+
+                ring_slot_begin(r);
+                assert_int_equal(h->soon, i);
+                assert_true(h->due_ns >= before_ns);
+                /* one of them is thrown away */
+                if (i == 5)
+                        ring_slot_abort(r, 0);
+                else
+                        ring_publish(r, &frame);
+                assert_int_equal(h->soon, i);
+        }
+        ring_announce(r, false);
+        publish(r, &frame);
+        assert_int_equal(h->soon, 10);
+        unmap(r, h);
+        ring_free(r);
+}
+
 static void the_newest_slot_is_never_written(void **state)
 {
         struct ring *r = make();
@@ -918,6 +952,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_config_out_of_range_is_refused),
                 cmocka_unit_test(slots_are_whole_pages_behind_the_descriptors),
+                cmocka_unit_test(a_frame_is_announced_only_if_that_was_asked_for),
                 cmocka_unit_test(the_newest_slot_is_never_written),
                 cmocka_unit_test(the_oldest_frame_gives_way),
                 cmocka_unit_test(an_aborted_slot_is_zeroed_and_never_published),

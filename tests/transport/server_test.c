@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -346,6 +347,46 @@ static void a_thousand_clients_leave_nothing(void **state)
         relay_remove(&r);
 }
 
+/* What publishing a frame in the relay's ring does to `soon`. */
+static uint32_t announced(struct relay *r)
+{
+        size_t len = ring_identity(r->ring)->total_bytes;
+        const struct vgpu_ring_header *h =
+                mmap(NULL, len, PROT_READ, MAP_SHARED, ring_fd(r->ring), 0);
+        uint32_t before, after;
+
+        assert_true(h != MAP_FAILED);
+        before = __atomic_load_n(&h->soon, __ATOMIC_ACQUIRE);
+        relay_publish(r);
+        after = __atomic_load_n(&h->soon, __ATOMIC_ACQUIRE);
+        munmap((void *)h, len);
+        return after - before;
+}
+
+static void frames_are_announced_while_somebody_connected_asks_for_it(void **state)
+{
+        struct caller plain, one, other;
+        struct relay r;
+
+        (void)state;
+        relay_start(&r);
+        caller_start(&plain, &r, VGPU_WANT_RING | VGPU_WANT_WAKE);
+        assert_int_equal(announced(&r), 0);
+        caller_start(&one, &r, VGPU_WANT_RING | VGPU_WANT_SOON);
+        caller_start(&other, &r, VGPU_WANT_RING | VGPU_WANT_SOON);
+        assert_int_equal(announced(&r), 1);
+        relay_regenerate(&r, 2 * RELAY_BYTES);
+        assert_int_equal(announced(&r), 1);
+        caller_stop(&one);
+        relay_turn(&r);
+        assert_int_equal(announced(&r), 1);
+        caller_stop(&other);
+        relay_turn(&r);
+        assert_int_equal(announced(&r), 0);
+        caller_stop(&plain);
+        relay_remove(&r);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -362,6 +403,7 @@ int main(void)
                 cmocka_unit_test(who_does_not_read_is_sent_the_newest_ring_later),
                 cmocka_unit_test(goodbye_reaches_everybody),
                 cmocka_unit_test(who_connected_is_known),
+                cmocka_unit_test(frames_are_announced_while_somebody_connected_asks_for_it),
                 cmocka_unit_test(a_thousand_clients_leave_nothing),
         };
 

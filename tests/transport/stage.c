@@ -70,6 +70,7 @@ void stage_start(struct stage *s)
                 .generation = 1,
                 .page_seals = F_SEAL_SHRINK | F_SEAL_GROW,
                 .page_fd = -1,
+                .knows = UINT32_MAX,
                 .page_bytes = VGPU_RING_PAGE,
         };
         snprintf(s->path, sizeof(s->path), "/tmp/vgpud-stage-%d.sock", getpid());
@@ -119,7 +120,7 @@ void stage_welcome(struct stage *s)
         struct vgpu_msg_welcome msg = {
                 .header = message_header(VGPU_MSG_WELCOME, sizeof(msg)),
                 .generation = id->generation,
-                .granted = s->hello.wants,
+                .granted = s->hello.wants & s->knows,
                 .lease_ns = s->hello.wants & VGPU_WANT_LEASE ? 100000000 : 0,
         };
         int fds[3], n = 0, ends[2];

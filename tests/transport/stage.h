@@ -31,6 +31,7 @@ struct stage {
         size_t page_bytes;
         int page_fd;
         struct vgpu_msg_hello hello; /* the client's last */
+        uint32_t knows;              /* VGPU_WANT_* that are granted; normally all */
 };
 
 /* Listen, with a ring of generation 1 that streams; no frame in it. */

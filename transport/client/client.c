@@ -61,6 +61,7 @@ static int client_init(struct vgpu_client *c, const char *path, const struct vgp
         c->epoll_fd = c->timer_fd = c->sock = c->wake_fd = -1;
         c->flags = o->flags;
         c->timeout_ns = (uint64_t)timeout_ms * NS_PER_MS;
+        early_init(&c->early, o->spin_us);
         set_interest(c, o->interest);
         snprintf(c->name, sizeof(c->name), "%s", o->name ? o->name : program_invocation_short_name);
         c->random = monotonic_ns() ^ (uint64_t)getpid() << 32 ^ (uintptr_t)c;

@@ -4,6 +4,7 @@
 #ifndef VGPU_CLIENT_PRIVATE_H
 #define VGPU_CLIENT_PRIVATE_H
 
+#include "early.h"
 #include "intent.h"
 #include "mapping.h"
 #include "page.h"
@@ -29,6 +30,7 @@ struct vgpu_client {
         char name[32];
         uint32_t flags;
         uint64_t timeout_ns;
+        struct early early;
         int epoll_fd; /* holds the three below; what vgpu_client_fd() returns */
         int timer_fd;
         int sock;

@@ -96,8 +96,10 @@ int connection_start(struct vgpu_client *c, uint64_t now_ns)
         uint32_t wants = VGPU_WANT_RING;
         int fd, err;
 
-        if (!(c->flags & VGPU_CLIENT_NO_WAKE_FD))
+        if (!(c->flags & (VGPU_CLIENT_NO_WAKE_FD | VGPU_CLIENT_EARLY)))
                 wants |= VGPU_WANT_WAKE;
+        if (c->flags & VGPU_CLIENT_EARLY)
+                wants |= VGPU_WANT_SOON;
         if (c->flags & VGPU_CLIENT_LEASES)
                 wants |= VGPU_WANT_LEASE;
         fd = connection_open(c->path, wants, c->name);

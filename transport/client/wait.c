@@ -1,7 +1,8 @@
 /*
  * wait.c - block until something happens
  *
- * In the epoll behind the handle's descriptor, or on the ring's futex for those who did not want a wake descriptor.
+ * In the epoll behind the handle's descriptor, or on the ring's futex for those who did not want a wake descriptor; who
+ * wants to be early sleeps on two of them (early.c).
  */
 #include "client.h"
 
@@ -42,17 +43,10 @@ static int nap_in_epoll(struct vgpu_client *c, uint64_t nap)
         return epoll_wait(c->epoll_fd, &event, 1, timeout_ms) < 0 ? -errno : 0;
 }
 
-/*
- * The futex is a fast path among friends: any holder of the map can requeue its waiters, and the socket is not in
- * it. So never longer than a tick period.
- */
 static int nap_on_futex(struct vgpu_client *c, uint32_t wake, uint64_t nap)
 {
-        uint64_t period = c->map->identity.tick_period_ms * NS_PER_MS;
         struct timespec ts;
 
-        if (nap > period)
-                nap = period;
         ts = (struct timespec){
                 .tv_sec = (time_t)(nap / (1000 * NS_PER_MS)),
                 .tv_nsec = (long)(nap % (1000 * NS_PER_MS)),
@@ -62,18 +56,42 @@ static int nap_on_futex(struct vgpu_client *c, uint32_t wake, uint64_t nap)
         return errno == EAGAIN || errno == ETIMEDOUT ? 0 : -errno;
 }
 
+static bool is_early(const struct vgpu_client *c)
+{
+        return (c->granted & VGPU_WANT_SOON) && (c->reported & VGPU_CLIENT_FRAME) &&
+               early_works(&c->early, c->map);
+}
+
+/*
+ * The futex is a fast path among friends: any holder of the map can requeue its waiters, and the socket is not in
+ * it. So never longer than a tick period.
+ */
+static int look_and_nap_in_ring(struct vgpu_client *c, uint64_t now_ns, uint64_t end_ns)
+{
+        const struct vgpu_ring_header *h = c->map->header;
+        const uint64_t period = c->map->identity.tick_period_ms * NS_PER_MS;
+        const bool early = is_early(c);
+        /* loaded before the look: a change after it makes the futex return at once */
+        const uint32_t soon = early ? __atomic_load_n(&h->soon, __ATOMIC_ACQUIRE) : 0;
+        const uint32_t wake = __atomic_load_n(&h->wake, __ATOMIC_ACQUIRE);
+        int events = client_look(c, now_ns);
+        uint64_t nap;
+
+        if (events)
+                return events;
+        nap = nap_ns(c, now_ns, end_ns);
+        if (nap > period)
+                nap = period;
+        return early ? early_nap(&c->early, c->map, wake, soon, nap) : nap_on_futex(c, wake, nap);
+}
+
 /* Sleep unless there is news. Return: set of events (there was, no sleep), 0 (slept), or a negative errno. */
 static int nap(struct vgpu_client *c, uint64_t now_ns, uint64_t end_ns)
 {
-        uint32_t wake = 0;
         int events;
 
-        if (c->map && c->phase == PHASE_ONLINE && c->wake_fd < 0) {
-                /* loaded before the look: a change after it makes the futex return at once */
-                wake = __atomic_load_n(&c->map->header->wake, __ATOMIC_ACQUIRE);
-                events = client_look(c, now_ns);
-                return events ? events : nap_on_futex(c, wake, nap_ns(c, now_ns, end_ns));
-        }
+        if (c->map && c->phase == PHASE_ONLINE && c->wake_fd < 0)
+                return look_and_nap_in_ring(c, now_ns, end_ns);
         client_arm(c);
         events = client_look(c, now_ns);
         return events ? events : nap_in_epoll(c, nap_ns(c, now_ns, end_ns));

@@ -38,6 +38,14 @@ struct vgpu_client;
 #define VGPU_CLIENT_NO_RECONNECT UINT32_C(2) /* stay disconnected once the daemon has gone */
 #define VGPU_CLIENT_WAIT_DAEMON  UINT32_C(4) /* connect without a daemon, find it later */
 #define VGPU_CLIENT_LEASES       UINT32_C(8) /* ask for leases: vgpu_client_acquire() */
+/*
+ * For vgpu_client_wait(), implies NO_WAKE_FD: be awake before the frame is there. Waking a process takes as long as the
+ * machine takes, 40 us and more for a CPU that sleeps, so the daemon says when it begins to write a frame and when it
+ * is likely to be done; wait sleeps until shortly before that and spins for the rest. For one or two clients that need
+ * the frame at once, on a machine with a CPU to spare for each: it costs some 200 us of CPU time per frame. Without
+ * futex_waitv(2) (Linux 5.16), or with a daemon that cannot say, it has no effect.
+ */
+#define VGPU_CLIENT_EARLY UINT32_C(16)
 
 struct vgpu_client_options {
         uint32_t flags;
@@ -46,7 +54,8 @@ struct vgpu_client_options {
         const char *name;
         /* what to be woken for and told of: enum vgpu_client_event; 0: everything. Connection events always come. */
         uint32_t interest;
-        uint32_t reserved; /* 0 */
+        /* with VGPU_CLIENT_EARLY: microseconds to spin per frame at most; 0: 300; 10000 is the most */
+        uint32_t spin_us;
 };
 
 /* Why connect or query failed, for people. */

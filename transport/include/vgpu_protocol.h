@@ -57,6 +57,7 @@ enum vgpu_msg_type {
 #define VGPU_WANT_RING  UINT32_C(1)
 #define VGPU_WANT_WAKE  UINT32_C(2) /* a socket's end: readable after a change while armed */
 #define VGPU_WANT_LEASE UINT32_C(4) /* holds in the client's page are honoured */
+#define VGPU_WANT_SOON  UINT32_C(8) /* the ring's `soon` is raised before frames */
 
 /* QUERY.what */
 enum vgpu_query {

@@ -48,6 +48,7 @@
 #define VGPU_RING_FEATURE_LEASE                                                                    \
         UINT64_C(1) /* holds in a client's page keep slots from being reused */
 #define VGPU_RING_FEATURE_HISTORY UINT64_C(2) /* identity.history_* say where past damage is */
+#define VGPU_RING_FEATURE_SOON    UINT64_C(4) /* header.soon and due_ns are there */
 
 /* What is true in each state; the words are those of `vgpuctl status`. */
 enum vgpu_ring_state {
@@ -194,6 +195,15 @@ struct vgpu_ring_header {
         struct vgpu_ring_cursor_record cursor;     /* 0x1C0 */
         struct vgpu_ring_geometry_record geometry; /* 0x200 */
         struct vgpu_ring_status_record status;     /* 0x240 */
+        /*
+         * 0x280: release, after due_ns; +1 when a frame begins to be written, while a client asked for it
+         * (VGPU_WANT_SOON); a futex of its own. A hint and no more: the frame may be thrown away, and one may come
+         * that was not announced.
+         */
+        uint32_t soon;
+        uint32_t reserved4;
+        uint64_t due_ns; /* relaxed; CLOCK_MONOTONIC when that frame is likely to be published */
+        uint64_t reserved5[6];
 };
 
 /* One per slot. Writer: the daemon, inside the slot's seq window. Nothing in it counts before seq is confirmed. */
@@ -318,7 +328,9 @@ VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, wake) == 0x180);
 VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, cursor) == 0x1C0);
 VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, geometry) == 0x200);
 VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, status) == 0x240);
-VGPU_RING_ASSERT(sizeof(struct vgpu_ring_header) == 0x280);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, soon) == 0x280);
+VGPU_RING_ASSERT(offsetof(struct vgpu_ring_header, due_ns) == 0x288);
+VGPU_RING_ASSERT(sizeof(struct vgpu_ring_header) == 0x2C0);
 
 VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, seq) == 0x00);
 VGPU_RING_ASSERT(offsetof(struct vgpu_ring_desc, n_damage) == 0x04);

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "announce.h"
 #include "lease.h"
 #include "ring_file.h"
 #include "seqlock.h"
@@ -29,6 +30,7 @@ struct ring {
         uint8_t *slots;
         uint64_t serial;
         uint32_t open_slot; /* between begin and publish or abort, else LEASE_NO_SLOT */
+        struct announcer announcer;
         struct lease_book leases;
         struct vgpu_ring_identity identity;
 };
@@ -64,7 +66,7 @@ static int identity_init(struct vgpu_ring_identity *id, const struct ring_config
         *id = (struct vgpu_ring_identity){
                 .magic = VGPU_RING_MAGIC,
                 .version = VGPU_RING_VERSION,
-                .features = VGPU_RING_FEATURE_HISTORY,
+                .features = VGPU_RING_FEATURE_HISTORY | VGPU_RING_FEATURE_SOON,
                 .slot_count = config->slots,
                 .slot_bytes = whole_pages(config->slot_bytes),
                 .desc_offset = VGPU_RING_DESC_OFFSET,
@@ -168,10 +170,16 @@ uint64_t ring_serial(const struct ring *r)
         return r->serial;
 }
 
+void ring_announce(struct ring *r, bool on)
+{
+        r->announcer.on = on;
+}
+
 uint8_t *ring_slot_begin(struct ring *r)
 {
         assert(r->open_slot == LEASE_NO_SLOT);
 
+        announcer_begin(&r->announcer, r->header);
         r->open_slot = lease_choose(&r->leases);
         lease_open(&r->leases, r->open_slot);
         seq_open(&r->desc[r->open_slot].seq);
@@ -239,7 +247,8 @@ static void store_change(struct ring *r, uint64_t serial, uint32_t n, const stru
         seq_close(&c->seq);
 }
 
-static void store_desc(struct ring *r, uint64_t serial, uint32_t n, const struct ring_frame *f)
+/* Return: when it was. */
+static uint64_t store_desc(struct ring *r, uint64_t serial, uint32_t n, const struct ring_frame *f)
 {
         const size_t first = offsetof(struct vgpu_ring_desc, serial);
         const size_t len = offsetof(struct vgpu_ring_desc, damage) - first;
@@ -263,6 +272,7 @@ static void store_desc(struct ring *r, uint64_t serial, uint32_t n, const struct
         store_damage(&d->n_damage, d->damage, n, f);
         words_store(&d->serial, &new.serial, len);
         seq_close(&d->seq);
+        return new.publish_ns;
 }
 
 static void store_publish_word(struct ring *r, uint64_t word)
@@ -283,18 +293,20 @@ uint64_t ring_publish(struct ring *r, const struct ring_frame *f)
         const uint32_t slot = r->open_slot;
         const uint64_t serial = r->serial + 1;
         const uint32_t n_damage = damage_of(r, f);
+        uint64_t publish_ns;
 
         assert(slot != LEASE_NO_SLOT && f->width > 0 && f->height > 0);
         assert((uint64_t)f->height * f->stride <= r->identity.slot_bytes);
 
         store_change(r, serial, n_damage, f);
-        store_desc(r, serial, n_damage, f);
+        publish_ns = store_desc(r, serial, n_damage, f);
         store_publish_word(r, VGPU_RING_WORD(serial, slot));
 
         lease_publish(&r->leases, slot, VGPU_RING_WORD(serial, slot));
         r->serial = serial;
         r->open_slot = LEASE_NO_SLOT;
         wake_readers(r);
+        announcer_end(&r->announcer, publish_ns);
         return serial;
 }
 

@@ -135,6 +135,17 @@ const struct vgpu_ring_identity *ring_identity(const struct ring *r);
 /* Serial of the newest frame, counting on from the ring replaced. */
 uint64_t ring_serial(const struct ring *r);
 
+/* Who waits for `soon` is to spin for the frame: more of them than any machine has CPUs for are left out. */
+#define RING_ANNOUNCE_MOST 64
+
+/**
+ * ring_announce() - whether to say that a frame comes when it begins to be written
+ *
+ * From the next ring_slot_begin() on: `soon` is raised, with when the frame is due by what the last ones took, and one
+ * FUTEX_WAKE of at most RING_ANNOUNCE_MOST waiters made. Off at first. Costs nothing while off.
+ */
+void ring_announce(struct ring *r, bool on);
+
 /**
  * ring_slot_begin() - open a slot for writing
  *

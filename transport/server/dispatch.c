@@ -92,10 +92,15 @@ static int on_hello(struct peer *p, const void *packet)
         if (p->ready)
                 return peer_condemn(p, VGPU_GOODBYE_MALFORMED, "HELLO may be sent once only.");
         memcpy(p->name, msg->name, sizeof(msg->name));
-        p->granted = msg->wants & (VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE);
+        p->granted =
+                msg->wants & (VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE | VGPU_WANT_SOON);
         if (p->server->config.lease_ns == 0)
                 p->granted &= ~VGPU_WANT_LEASE;
         p->ready = true;
+        if (p->granted & VGPU_WANT_SOON) {
+                p->server->n_early++;
+                server_announce(p->server);
+        }
         return welcome(p);
 }
 

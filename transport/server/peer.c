@@ -63,6 +63,10 @@ struct peer *peer_free(struct peer *p)
         *(p->next ? &p->next->prev : &s->last) = p->prev;
         s->n_peers--;
         s->n_condemned -= p->goodbye != VGPU_GOODBYE_NONE;
+        if (p->granted & VGPU_WANT_SOON) {
+                s->n_early--;
+                server_announce(s);
+        }
         /* only who was granted something was sent descriptors */
         if (p->granted != 0)
                 unread_close(&s->unread, p->fd, p->cred.uid);

@@ -33,6 +33,7 @@ struct server {
         struct peer *first, *last;
         uint32_t n_peers;
         uint32_t n_condemned; /* told goodbye, not freed yet */
+        uint32_t n_early;     /* granted VGPU_WANT_SOON */
         struct server_counters counters;
         enum vgpu_goodbye refusal; /* of the last one refused */
         char refusal_text[sizeof(((struct vgpu_msg_goodbye *)0)->text)];
@@ -68,6 +69,9 @@ struct peer {
 
 /* @fd is owned by the peer on success, by the caller on failure (NULL: no memory). */
 struct peer *peer_new(struct server *s, int fd, const struct ucred *cred, uint64_t now_ns);
+
+/* Have the ring announce frames if anybody asked for it. After n_early or the ring changed. */
+void server_announce(struct server *s);
 
 /* Say goodbye with @reason. Return: -EPROTO, for peer_dispatch() to return. */
 int peer_condemn(struct peer *p, enum vgpu_goodbye reason, const char *text);

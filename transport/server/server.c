@@ -297,9 +297,16 @@ int server_accept(struct server *s, uint64_t now_ns, struct peer **ret_peer)
         return -errno;
 }
 
+void server_announce(struct server *s)
+{
+        if (s->ring)
+                ring_announce(s->ring, s->n_early > 0);
+}
+
 void server_set_ring(struct server *s, struct ring *ring)
 {
         s->ring = ring;
+        server_announce(s);
         for (struct peer *p = s->first; p; p = p->next)
                 peer_offer_ring(p);
 }
