@@ -32,8 +32,8 @@ struct ram *ram_unref(struct ram *ram)
         return NULL;
 }
 
-struct epoch *epoch_open(
-        struct ram *ram, uint64_t kcr3, const atomic_bool *cancel, struct win32_failure *reterr_why)
+struct epoch *epoch_open(struct ram *ram, uint64_t kcr3, const atomic_bool *cancel,
+        atomic_uint *n_reads, struct win32_failure *reterr_why)
 {
         struct epoch *epoch = calloc(1, sizeof(*epoch));
 
@@ -45,8 +45,10 @@ struct epoch *epoch_open(
         epoch->ram = ram;
         vgpu_source_mem_pread(ram->source, &epoch->mem);
         epoch->mem.cancel = cancel;
+        epoch->mem.n_reads = n_reads;
         epoch->v = vmie_win32_open(&epoch->mem, kcr3, reterr_why);
         epoch->mem.cancel = NULL;
+        epoch->mem.n_reads = NULL;
         if (!epoch->v) {
                 free(epoch);
                 return NULL;

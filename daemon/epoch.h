@@ -42,12 +42,13 @@ struct ram *ram_unref(struct ram *ram);
  * @ram:        not referenced until epoch_adopt_ram(): a worker may not touch counts
  * @kcr3:       configured root, 0: find it
  * @cancel:     ends the search early
+ * @n_reads:    counts the pieces of memory that it reads
  * @reterr_why: written on failure only
  *
  * Return: an epoch with one reference, or NULL.
  */
 struct epoch *epoch_open(struct ram *ram, uint64_t kcr3, const atomic_bool *cancel,
-        struct win32_failure *reterr_why);
+        atomic_uint *n_reads, struct win32_failure *reterr_why);
 
 /* Called on the loop's thread once for each epoch a worker opened. */
 void epoch_adopt_ram(struct epoch *epoch);

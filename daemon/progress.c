@@ -7,7 +7,8 @@
 
 /*
  * Many times what each takes at its slowest, so that no load of the host counts as an end: ticks and pulses come every 100 ms,
- * looks at least every second, and the state machine tries again, or asks again whether it may, at least every two.
+ * looks at least every second, and the state machine tries again, or asks again whether it may, at least every two. A search reads
+ * all the time, but has to wait for a thread of the pool, and for a disk if that is where RAM is.
  */
 static const struct {
         const char *name;
@@ -16,7 +17,8 @@ static const struct {
         [PROGRESS_TICK] = { "the tick that clients watch", 5 * NS_PER_S },
         [PROGRESS_PULSE] = { "the watch over RAM, clock and heartbeat", 5 * NS_PER_S },
         [PROGRESS_LOOK] = { "the look for frames", 5 * NS_PER_S },
-        [PROGRESS_STEP] = { "the search for a guest or producer", 10 * NS_PER_S },
+        [PROGRESS_STEP] = { "the state machine that looks for a guest", 10 * NS_PER_S },
+        [PROGRESS_SCAN] = { "the search through the guest's memory", 30 * NS_PER_S },
 };
 
 unsigned progress_check(struct progress *p, const struct progress_report *report, uint64_t now_ns)

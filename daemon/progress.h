@@ -5,8 +5,8 @@
  * ever. So each actor that has to go on keeps a count of its own, and says whether it has to now; a check compares the counts
  * with those of the check before. Pure: counts and a time in, who is stuck out.
  *
- * Slowness that is legal is not the check's to know: who may wait for as long as it takes (a search through a guest's memory, a
- * machine that is paused for days) is not due meanwhile, or goes on in small steps.
+ * Slowness that is legal is not the check's to know: who may take as long as it takes (a search through a guest's memory, a
+ * machine that is paused for days) goes on in small steps, or is not due meanwhile.
  *
  * Only time counts in which the process ran: one that was stopped, or its host, for an hour finds nobody stuck.
  */
@@ -20,7 +20,8 @@ enum progress_actor {
         PROGRESS_TICK,  /* the outlet's, which clients take for the daemon's life */
         PROGRESS_PULSE, /* the look at RAM, clock and heartbeat */
         PROGRESS_LOOK,  /* for frames, while streaming */
-        PROGRESS_STEP,  /* of the guest's state machine, while it looks for something */
+        PROGRESS_STEP, /* of the guest's state machine, while it has nobody out to look for something */
+        PROGRESS_SCAN, /* of who is out, through the guest's memory */
         PROGRESS_N_ACTORS,
 };
 

@@ -36,10 +36,12 @@ static void find_regions(struct scan *scan)
         size_t n_now;
 
         m->cancel = &scan->cancel;
+        m->n_reads = &scan->n_reads;
         now = list_processes(scan, &n_now);
         scan->error =
                 vgpup_discover(e->v, &how, scan->candidate, SCAN_MAX_CANDIDATES, &scan->n_seen);
         m->cancel = NULL;
+        m->n_reads = NULL;
         if (scan->error == 0)
                 scan->n_candidates =
                         scan->n_seen < SCAN_MAX_CANDIDATES ? scan->n_seen : SCAN_MAX_CANDIDATES;
@@ -51,7 +53,7 @@ static void find_regions(struct scan *scan)
 
 static void find_kernel(struct scan *scan)
 {
-        scan->opened = epoch_open(scan->ram, scan->kcr3, &scan->cancel, &scan->why);
+        scan->opened = epoch_open(scan->ram, scan->kcr3, &scan->cancel, &scan->n_reads, &scan->why);
 }
 
 /* The memory of an epoch that only this scan knows is dropped right here, without the loop's counts. */

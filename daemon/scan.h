@@ -27,6 +27,7 @@ typedef void (*scan_done)(struct scan *scan, void *ctx);
 struct scan {
         enum scan_kind kind;
         atomic_bool cancel;
+        atomic_uint n_reads; /* of guest memory so far; goes on while the scan does */
 
         /* found; meaningful when not cancelled */
         struct epoch *

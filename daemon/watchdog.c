@@ -7,11 +7,13 @@
 #define CHECK_MS 1000
 
 /*
- * A search under way takes as long as the guest is large, ends when it is cancelled, and brings a step when it is back. The
- * machine moves by itself in all states but STREAMING, where the looks are what has to go on.
+ * A search under way takes as long as the guest is large, and brings a step when it is back. The machine moves by itself in all
+ * states but STREAMING, where the looks are what has to go on.
  */
 struct progress_report watchdog_report(const struct outlet *outlet, const struct guest *guest)
 {
+        unsigned n_reads =
+                guest->scan ? atomic_load_explicit(&guest->scan->n_reads, memory_order_relaxed) : 0;
         bool lives = guest->state != GUEST_STOPPING, streams = guest->state == GUEST_STREAMING;
 
         return (struct progress_report){
@@ -19,6 +21,7 @@ struct progress_report watchdog_report(const struct outlet *outlet, const struct
                         [PROGRESS_TICK] = { outlet->n_ticks, lives },
                         [PROGRESS_PULSE] = { guest->n_pulses, lives },
                         [PROGRESS_LOOK] = { guest->n_looks, streams },
+                        [PROGRESS_SCAN] = { n_reads, lives && guest->scan },
                         [PROGRESS_STEP] = { guest->n_steps, lives && !streams && !guest->scan },
                 },
         };

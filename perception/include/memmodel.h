@@ -117,7 +117,9 @@ typedef struct vmie_mem {
         size_t n_extents;
         const atomic_bool
                 *cancel; /* NULL, or a flag that ends every read and scan with -ECANCELED */
-        uint64_t kcr3;   /* System page-table root; 0 until a kernel was found */
+        atomic_uint
+                *n_reads; /* NULL, or counts them, for another thread that wants to see it go on */
+        uint64_t kcr3;    /* System page-table root; 0 until a kernel was found */
         unsigned
                 levels; /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3); 0: 4 until known */
         pte_software_fn software; /* what its absent last-level entries mean; NULL: not mapped */

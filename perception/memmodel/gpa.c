@@ -55,6 +55,8 @@ int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, 
 
                 if (m->cancel && atomic_load_explicit(m->cancel, memory_order_relaxed))
                         return walk_fail(m, at, GVA_FAULT_CANCELED, -ECANCELED);
+                if (m->n_reads)
+                        atomic_fetch_add_explicit(m->n_reads, 1, memory_order_relaxed);
                 if (!e)
                         return walk_fail(m, at, GVA_FAULT_OUTSIDE_RAM, -EFAULT);
                 piece = e->len - (gpa - e->gpa);

@@ -100,7 +100,7 @@ static void each_actor_is_judged_for_itself(void **state)
                 struct progress p = { 0 };
                 unsigned stuck = 0;
 
-                for (uint64_t at = 1; at < 20; at++) {
+                for (uint64_t at = 1; at < 40; at++) {
                         for (int i = 0; i < PROGRESS_N_ACTORS; i++) {
                                 report.actor[i].due = true;
                                 report.actor[i].count += !(quiet & 1u << i);

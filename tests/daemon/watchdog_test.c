@@ -173,13 +173,13 @@ static void a_tick_that_stopped_is_named(void **state)
 static void what_is_due_goes_by_the_state(void **state)
 {
         struct outlet outlet = { .n_ticks = 3 };
-        struct scan *out = (struct scan *)&outlet; /* only whether there is one */
+        static struct scan out = { .n_reads = 8 };
 
         (void)state;
         for (int s = 0; s < GUEST_N_STATES; s++) {
                 for (int scans = 0; scans < 2; scans++) {
                         const struct guest guest = { .state = s,
-                                .scan = scans ? out : NULL,
+                                .scan = scans ? &out : NULL,
                                 .n_pulses = 5,
                                 .n_looks = 6,
                                 .n_steps = 7 };
@@ -190,6 +190,8 @@ static void what_is_due_goes_by_the_state(void **state)
                         assert_int_equal(r.actor[PROGRESS_PULSE].count, 5);
                         assert_int_equal(r.actor[PROGRESS_LOOK].count, 6);
                         assert_int_equal(r.actor[PROGRESS_STEP].count, 7);
+                        assert_int_equal(r.actor[PROGRESS_SCAN].count, scans ? 8 : 0);
+                        assert_int_equal(r.actor[PROGRESS_SCAN].due, lives && scans);
                         assert_int_equal(r.actor[PROGRESS_TICK].due, lives);
                         assert_int_equal(r.actor[PROGRESS_PULSE].due, lives);
                         assert_int_equal(r.actor[PROGRESS_LOOK].due, streams);

@@ -337,6 +337,21 @@ static void the_cancel_flag_ends_every_read(void **state)
         image_deinit(&g);
 }
 
+static void reads_are_counted_for_who_watches(void **state)
+{
+        atomic_uint n_reads = 0;
+        struct guest_image g;
+        uint8_t buf[8];
+
+        (void)state;
+        map_two_pages(&g);
+        g.mem.n_reads = &n_reads;
+        assert_int_equal(gva_read(&g.mem, CR3, 0x400000, buf, 8), 0);
+        assert_true(g.n_reads > 0);
+        assert_int_equal(n_reads, g.n_reads);
+        image_deinit(&g);
+}
+
 static void a_memory_value_walks_as_the_one_it_adopts(void **state)
 {
         struct guest_image g;
@@ -373,6 +388,7 @@ int main(void)
                 cmocka_unit_test(physical_reads_stay_in_ram),
                 cmocka_unit_test(memory_in_very_many_pieces_is_as_quick_to_read),
                 cmocka_unit_test(the_cancel_flag_ends_every_read),
+                cmocka_unit_test(reads_are_counted_for_who_watches),
                 cmocka_unit_test(a_memory_value_walks_as_the_one_it_adopts),
                 cmocka_unit_test(every_fault_has_words),
         };
