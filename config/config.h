@@ -61,6 +61,8 @@ struct vgpu_config {
                 uint64_t kcr3;                 /* page aligned; 0: find it */
                 char qmp[CONFIG_SOCKET_MAX];   /* absolute path, "": none */
                 char pidfile[CONFIG_TEXT_MAX]; /* absolute path, "": none */
+                char ram_helper
+                        [CONFIG_SOCKET_MAX]; /* absolute path, "": the usual one, if it is there */
                 char producer
                         [CONFIG_TEXT_MAX]; /* preferred process name, "": none; a guest shows its first 15 bytes */
         } guest;

@@ -21,6 +21,7 @@ const struct config_key config_keys[] = {
         { "guest", "kcr3",         &config_kind_root,    FIELD(guest.kcr3),        CONFIG_RESTART, 0, 0, NULL, "found in the guest" },
         { "guest", "qmp",          &config_kind_path,    FIELD(guest.qmp),         CONFIG_RESTART, 0, 0, NULL, "QEMU is not asked" },
         { "guest", "pidfile",      &config_kind_path,    FIELD(guest.pidfile),     CONFIG_RESTART, 0, 0, NULL, "QEMU's process is not watched" },
+        { "guest", "ram_helper",   &config_kind_path,    FIELD(guest.ram_helper),  CONFIG_RESTART, 0, 0, NULL, "/run/vgpud-ram/NAME.sock, if there is one" },
         { "guest", "producer",     &config_kind_text,    FIELD(guest.producer),    CONFIG_LIVE,    0, 0, NULL, "the newest process wins" },
 
         { "ring",  "slots",        &config_kind_number,  FIELD(ring.slots),        CONFIG_RESTART, 3, 16, "4", NULL },

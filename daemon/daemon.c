@@ -226,7 +226,7 @@ static int start(struct daemon *d, const char *path)
                 passed_close(&passed);
                 return r;
         }
-        passed_close(&passed);
+        guest_take_passed(&d->guest, &passed);
         r = open_control(d);
         if (r == 0)
                 r = reload_init(&d->reload, &d->loop, path, &d->config, on_reload, d);

@@ -323,6 +323,8 @@ int guest_init(
         };
         journal_set_place(guest_state_name(g->state), 0);
         memcpy(g->ram_name, config->guest.ram, sizeof(g->ram_name));
+        ram_shelf_init(&g->shelf, config);
+        ram_helper_init(&g->helper, loop, config, guest_on_helper, g);
         stream_init(&g->stream, outlet, config->ring.staging);
         g->look_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         r = g->look_fd < 0 ? -errno : uv_poll_init(loop, &g->look, g->look_fd);
@@ -348,9 +350,15 @@ void guest_reload(struct guest *g)
         g->pacer.config = pace_of(g->config);
 }
 
+void guest_take_passed(struct guest *g, struct passed *p)
+{
+        ram_shelf_take(&g->shelf, p);
+}
+
 void guest_stop(struct guest *g)
 {
         guest_post(g, GUEST_EV_STOP);
+        ram_helper_stop(&g->helper);
         uv_close((uv_handle_t *)&g->look, NULL);
         uv_close((uv_handle_t *)&g->retry, NULL);
         uv_close((uv_handle_t *)&g->confirm, NULL);
@@ -364,6 +372,7 @@ void guest_deinit(struct guest *g)
         if (!g->loop)
                 return;
         stream_deinit(&g->stream);
+        ram_shelf_deinit(&g->shelf);
         if (g->look_fd >= 0)
                 close(g->look_fd);
         g->look_fd = -1;

@@ -17,6 +17,8 @@
 #include "histogram.h"
 #include "monitor.h"
 #include "outlet.h"
+#include "ram_helper.h"
+#include "ram_shelf.h"
 #include "scan.h"
 #include "stream.h"
 #include "systemd/journal.h"
@@ -42,6 +44,12 @@ struct guest {
         bool has_monitor, has_process;
         struct monitor monitor;
         struct vm_process process;
+
+        /* RAM that is opened by somebody who may */
+        struct ram_helper helper;
+        struct ram_shelf shelf;
+        int asked_for;  /* the process that the helper was last asked about; 0: none */
+        bool is_asking; /* no reason yet: an answer is on its way */
 
         struct ram *ram;
         char ram_name[CONFIG_TEXT_MAX]; /* what is opened, or looked for */
@@ -106,6 +114,9 @@ int guest_init(
 
 /* Go by what is live of [pace] and [guest] in the configuration now: the next look's time, the next choice of a producer. */
 void guest_reload(struct guest *g);
+
+/* RAM that the service manager passed is taken out of @p. To be called before the loop runs. */
+void guest_take_passed(struct guest *g, struct passed *p);
 
 /* Leave everything, end in GUEST_STOPPING, close the outlet and all handles; a scan still under way is cancelled and waited
  * for by the loop. */

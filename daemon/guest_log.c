@@ -157,7 +157,7 @@ static void log_ram_gone(struct guest *g)
 {
         bool is_told = g->state == GUEST_ABSENT && g->logged[0] != '\0';
 
-        if (is_unknown(g) || (is_told && !is_settled(g)) || !is_news(g))
+        if (g->is_asking || is_unknown(g) || (is_told && !is_settled(g)) || !is_news(g))
                 return;
         if (machine_is_off(g))
                 journal_event(EVENT_MACHINE_OFF,

@@ -16,9 +16,12 @@ void guest_tell(struct guest *g);
 
 /* guest_ram.c: which files are RAM, and where */
 void guest_open_ram(struct guest *g);
+void guest_on_helper(struct ram_helper *h, struct ram_hand *hand);
 
 /* guest_vm.c: what QEMU and its process say */
 int guest_vm_init(struct guest *g);
+/* At once, and then with the shortest waits. */
+void guest_look_again(struct guest *g);
 void guest_vm_stop(struct guest *g);
 /* May guest memory be read now? */
 bool guest_may_read(const struct guest *g);

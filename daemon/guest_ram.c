@@ -18,6 +18,9 @@ struct plan {
         const char *path[VGPU_SOURCE_FILES_MAX];
         uint64_t hva[VGPU_SOURCE_FILES_MAX]; /* where QEMU has it, 0: not known */
         size_t n;
+        int fd[VGPU_SOURCE_FILES_MAX];
+        bool handed;                      /* it is these that are opened, no paths */
+        bool denied;                      /* somebody with more rights would see more */
         bool named_by_qemu;               /* the admin did not */
         const struct vgpu_layout *layout; /* NULL: by machine type */
         struct vgpu_layout
@@ -81,14 +84,22 @@ static bool is_file_here(const char *path)
         return path[0] == '/' && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* Who may not trace a process is told so, or, where it is hidden, that there is none. */
+static bool is_denial(int r)
+{
+        return r == -EACCES || r == -EPERM || r == -ESRCH;
+}
+
 static bool plan_backend(struct guest *g, const struct monitor_backend *b, struct plan *plan)
 {
         char *text = plan->text[plan->n];
         int r = -ENOENT;
 
         plan->hva[plan->n++] = b->hva;
-        if (!is_file_here(b->path))
+        if (!is_file_here(b->path)) {
                 r = vm_files_at(qemu_pid(g), b->hva, text, sizeof(plan->text[0]));
+                plan->denied |= is_denial(r);
+        }
         /* Also when it is nowhere else: opening it says what is wrong with it. */
         if (r < 0 && b->path[0] == '/') {
                 memcpy(text, b->path, sizeof(b->path));
@@ -133,6 +144,7 @@ static bool plan_from_process(struct guest *g, struct plan *plan)
         int r = vm_files_only_backend(g->process.pid, plan->text[0], sizeof(plan->text[0]));
 
         plan->n = 1;
+        plan->denied = is_denial(r);
         if (r == -EEXIST)
                 guest_set_reason(g,
                         "Process %d has several memfd backends: give [guest] qmp, which tells them "
@@ -173,6 +185,100 @@ static bool make_plan(struct guest *g, struct plan *plan)
         for (size_t i = 0; i < plan->n; i++)
                 plan->path[i] = plan->text[i];
         return true;
+}
+
+/* ---- what others opened ------------------------------------------------------------------------------------------- */
+
+/* Which of the files at hand each backend is in. Return: false unless each is in one of its own. */
+static bool place_backends(
+        const struct ram_shelf *s, const struct monitor_view *qemu, size_t place[])
+{
+        for (size_t i = 0; i < qemu->n_backends; i++) {
+                int at = ram_shelf_find(s, qemu->backend[i].hva);
+
+                if (at < 0)
+                        return false;
+                place[i] = (size_t)at;
+                for (size_t j = 0; j < i; j++)
+                        if (place[j] == place[i])
+                                return false;
+        }
+        return true;
+}
+
+/* How many files this machine has, where that is known; else as many as are at hand. */
+static size_t count_wanted(
+        const struct guest *g, const struct monitor_view *qemu, const struct plan *plan)
+{
+        if (!config_ram_is_auto(g->config))
+                return plan->n;
+        return qemu ? qemu->n_backends : 1;
+}
+
+/* Return: are the files at hand this machine's RAM? Then the plan is complete. */
+static bool plan_handed(struct guest *g, struct plan *plan)
+{
+        const struct monitor_view *qemu = qemu_view(g);
+        bool is_auto = config_ram_is_auto(g->config);
+        size_t place[VGPU_SOURCE_FILES_MAX], n;
+        struct ram_shelf *s = &g->shelf;
+
+        *plan = (struct plan){ .layout = qemu ? &qemu->layout : NULL, .handed = true };
+        if (s->n == 0 || (is_auto && s->pid && s->pid != qemu_pid(g)) ||
+                (!is_auto && !plan_configured(g, plan)))
+                return false;
+        n = count_wanted(g, qemu, plan);
+        if (n > s->n || (s->by_admin && n < s->n) || (qemu && is_auto && !all_shared(qemu)))
+                return false;
+        for (size_t i = 0; i < n; i++)
+                place[i] = i;
+        if (is_auto && qemu && !s->by_admin && !place_backends(s, qemu, place))
+                return false;
+        if (n < s->n && (!is_auto || !qemu))
+                return false;
+        ram_shelf_keep(s, place, n);
+        plan->n = n;
+        for (size_t i = 0; i < n; i++) {
+                plan->fd[i] = s->file[i].fd;
+                plan->path[i] = plan->text[i];
+                if (is_auto)
+                        snprintf(plan->text[i], sizeof(plan->text[i]), "process %d", s->pid);
+        }
+        return true;
+}
+
+/* Says what the helper said last, or that it was asked. Without one there is something to be done about it. */
+static void ask_helper(struct guest *g)
+{
+        char own[160];
+
+        if (g->has_process && g->asked_for != g->process.pid)
+                ram_helper_forget(&g->helper);
+        g->asked_for = g->has_process ? g->process.pid : 0;
+        if (ram_helper_ask(&g->helper) == -ENOENT) {
+                snprintf(own, sizeof(own), "%.150s", g->reason);
+                guest_set_reason(g, "%s; let this user read it, or start vgpud-ram@%.40s.socket",
+                        own, g->config->name);
+                return;
+        }
+        if (g->helper.why[0])
+                guest_set_reason(g, "The RAM helper has none: %s", g->helper.why);
+        else
+                guest_set_reason(g, "Asking %s for the guest's RAM", g->helper.path);
+        g->is_asking = !g->helper.why[0];
+}
+
+void guest_on_helper(struct ram_helper *h, struct ram_hand *hand)
+{
+        struct guest *g = h->ctx;
+
+        if (g->state != GUEST_ABSENT) {
+                ram_hand_close(hand);
+                return;
+        }
+        if (hand->offer.n_files > 0)
+                ram_shelf_fill(&g->shelf, hand);
+        guest_look_again(g);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
@@ -217,6 +323,14 @@ static void explain_source(
                         next_step(why->reason));
 }
 
+/* A process that may not be traced, and a folder that may not be looked into, are not always called forbidden. */
+static bool is_hidden(const struct plan *plan, const struct vgpu_source_failure *why)
+{
+        return why->reason == VGPU_SOURCE_FORBIDDEN ||
+               (why->reason == VGPU_SOURCE_MISSING &&
+                       strncmp(plan->path[why->file], "/proc/", 6) == 0);
+}
+
 /* QEMU is right; but whoever wrote the configuration believes something else about this machine. */
 static void compare_layouts(const struct guest *g, const struct plan *plan)
 {
@@ -243,22 +357,26 @@ static void compare_layouts(const struct guest *g, const struct plan *plan)
                         vgpu_machine_name(g->config->guest.machine));
 }
 
-static vgpu_source *open_plan(struct guest *g, const struct plan *plan)
+static vgpu_source *open_plan(struct guest *g, struct plan *plan)
 {
         const struct vgpu_config *config = g->config;
         struct vgpu_source_failure why;
         vgpu_source *source;
 
-        if (plan->in_process.n_pieces)
+        if (plan->handed)
+                source = vgpu_source_open_handed(plan->fd, plan->n, g->shelf.pidfd, plan->layout,
+                        config->guest.machine, config->guest.ram_size, &why);
+        else if (plan->in_process.n_pieces)
                 source = vgpu_source_open_process(qemu_pid(g), &plan->in_process, &why);
         else if (plan->layout)
                 source = vgpu_source_open_layout(plan->path, plan->n, plan->layout, &why);
         else
                 source = vgpu_source_open_files(
                         plan->path, plan->n, config->guest.machine, config->guest.ram_size, &why);
-        if (!source)
+        if (!source) {
                 explain_source(g, plan, &why);
-        else if (plan->layout)
+                plan->denied |= is_hidden(plan, &why);
+        } else if (plan->layout)
                 compare_layouts(g, plan);
         return source;
 }
@@ -267,19 +385,21 @@ static vgpu_source *open_plan(struct guest *g, const struct plan *plan)
  * Who took QEMU over names any file he likes, another machine's RAM before all, and we may be allowed more than he is. So
  * of what is open now, not of a path, it is asked whether QEMU itself has it.
  */
-static bool is_qemus(struct guest *g, const struct plan *plan, const vgpu_source *source)
+static bool is_qemus(struct guest *g, struct plan *plan, const vgpu_source *source)
 {
         int pid = qemu_pid(g), r = 0;
         size_t i;
         dev_t dev;
         ino_t ino;
 
-        if (!plan->named_by_qemu || plan->in_process.n_pieces)
+        /* What the helper handed over it looked at in the same way. */
+        if (!plan->named_by_qemu || plan->in_process.n_pieces || plan->handed)
                 return true;
         for (i = 0; i < plan->n && r == 0; i++) {
                 vgpu_source_file(source, i, &dev, &ino);
                 r = vm_files_maps(pid, plan->hva[i], dev, ino);
         }
+        plan->denied = is_denial(r);
         if (r == -ENOENT)
                 guest_set_reason(g,
                         "%s: process %d does not have this file as shared RAM: is it QEMU? Give "
@@ -294,18 +414,57 @@ static bool is_qemus(struct guest *g, const struct plan *plan, const vgpu_source
         return r == 0;
 }
 
-void guest_open_ram(struct guest *g)
+/* Once only for the same descriptors: who hands over what does not fit is not asked again at once. */
+static void put_back(struct guest *g, const char *why)
 {
-        struct plan plan;
-        vgpu_source *source = NULL;
+        if (g->shelf.n == 0 || g->shelf.by_admin)
+                return;
+        if (g->shelf.by_helper)
+                ram_helper_reject(&g->helper, why);
+        ram_shelf_clear(&g->shelf);
+}
 
-        if (machine_is_on(g) && make_plan(g, &plan)) {
+/* Files at hand, or what is known of where they are. */
+static bool plan_either(struct guest *g, struct plan *plan)
+{
+        if (plan_handed(g, plan))
+                return true;
+        put_back(g,
+                "what it handed over is not what this machine has; with several memory backends "
+                "give [guest] qmp, which tells them apart");
+        return make_plan(g, plan);
+}
+
+static vgpu_source *open_ram(struct guest *g)
+{
+        vgpu_source *source = NULL;
+        struct plan plan = { 0 };
+
+        if (!machine_is_on(g))
+                return NULL;
+        if (plan_either(g, &plan)) {
                 name_ram(g, &plan);
                 g->layout_by_qemu = plan.layout != NULL;
                 source = open_plan(g, &plan);
                 if (source && !is_qemus(g, &plan, source))
                         source = vgpu_source_close(source);
         }
+        if (source && plan.handed)
+                ram_shelf_store(&g->shelf);
+        else if (plan.handed)
+                put_back(g, g->reason);
+        else if (!source && plan.denied)
+                ask_helper(g);
+        return source;
+}
+
+void guest_open_ram(struct guest *g)
+{
+        vgpu_source *source;
+
+        g->is_asking = false;
+        ram_shelf_sweep(&g->shelf, g->config->guest.ram);
+        source = open_ram(g);
         if (source) {
                 g->ram = ram_new(source);
                 guest_set_reason(g, "Looking for a Windows kernel in the guest's memory");

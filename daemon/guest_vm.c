@@ -27,7 +27,7 @@ bool guest_is_off(struct guest *g)
         return true;
 }
 
-static void look_again(struct guest *g)
+void guest_look_again(struct guest *g)
 {
         g->backoff_ms = GUEST_BACKOFF_FIRST_MS;
         uv_timer_start(&g->retry, guest_on_retry, 0, 0);
@@ -43,7 +43,7 @@ static void on_runs(struct guest *g)
                 return;
         /* What is being watched was found before: its wait must not end in the middle of the next scan. */
         guest_cancel_scan(g);
-        look_again(g);
+        guest_look_again(g);
 }
 
 static void on_halted(struct guest *g)
@@ -104,7 +104,7 @@ static void on_news(struct monitor *m, enum monitor_news news)
         case MONITOR_NEWS_LAYOUT:
                 guest_set_reason(g, "QEMU's RAM is laid out anew");
                 guest_post(g, GUEST_EV_RAM_GONE);
-                look_again(g);
+                guest_look_again(g);
                 break;
         case MONITOR_NEWS_BACK:
                 journal_event(EVENT_MONITOR_BACK,

@@ -126,7 +126,7 @@ static int find_fds(int pid, fd_filter filter, const void *arg, char *ret_path, 
         snprintf(folder, sizeof(folder), "/proc/%d/fd", pid);
         dir = opendir(folder);
         if (!dir)
-                return -errno;
+                return errno == ENOENT ? -ESRCH : -errno;
         while ((entry = readdir(dir)) != NULL) {
                 char path[64];
 

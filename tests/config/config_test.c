@@ -506,7 +506,7 @@ static void everything_wrong_is_said_at_once_and_in_order(void **state)
                 "FILE:3: machine = amiga: must be q35, pc, microvm or flat\n"
                 "FILE:4: machine was set in line 3 already\n"
                 "FILE:5: unknown key colour in [guest] (there are ram, machine, ram_size, kcr3, "
-                "qmp, pidfile, producer)\n"
+                "qmp, pidfile, ram_helper, producer)\n"
                 "FILE:6: unknown section [rings] (there are [guest], [ring], [access], "
                 "[control], [pace] and [log])\n"
                 "FILE:9: slots = 99: must be a number from 3 to 16\n"

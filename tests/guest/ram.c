@@ -83,7 +83,8 @@ static int make_empty(int fd, uint64_t size)
 static int open_file(struct ram *ram, const char *path)
 {
         if (!path) {
-                ram->fd = memfd_create("vgpu-guest-ram", MFD_CLOEXEC);
+                /* As QEMU calls it, for who looks for it by name. */
+                ram->fd = memfd_create("memory-backend-memfd", MFD_CLOEXEC);
                 if (ram->fd < 0)
                         return -errno;
                 snprintf(ram->path, sizeof(ram->path), "/proc/%d/fd/%d", (int)getpid(), ram->fd);
