@@ -1,5 +1,5 @@
 /*
- * watchdog_test.c - what is slow and legal starves no ping
+ * watchdog_pings_test.c - what is slow and legal starves no ping
  *
  * Each daemon has a service manager of its own here, a socket that counts what it is told. The machines are those that an
  * administrator has for days: none there, one without a producer, one that is paused, one whose QEMU says nothing; for longer
