@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -15,9 +16,12 @@
 
 static char last_status[STATUS_MAX];
 
+/* The manager waits for this word, and ends who does not say it: it has to arrive. */
+static bool owes_ready;
+
 void notify_ready(void)
 {
-        sd_notify(0, "READY=1");
+        owes_ready = sd_notify(0, "READY=1") < 0;
 }
 
 void notify_reloading(void)
@@ -48,10 +52,10 @@ void notify_status(const char *fmt, ...)
                 if ((unsigned char)*c < 0x20 || *c == 0x7f)
                         *c = '?';
         }
-        if (strcmp(status, last_status) == 0)
-                return;
-        memcpy(last_status, status, strlen(status) + 1);
-        sd_notifyf(0, "STATUS=%s", status);
+        if (owes_ready)
+                notify_ready();
+        if (strcmp(status, last_status) != 0 && sd_notifyf(0, "STATUS=%s", status) >= 0)
+                memcpy(last_status, status, strlen(status) + 1);
 }
 
 uint64_t notify_watchdog_interval_ms(void)

@@ -84,6 +84,35 @@ static void a_status_is_sent_when_it_changes(void **state)
         assert_string_equal(heard(), "STATUS=streaming 61 fps");
 }
 
+static void that_it_is_ready_is_said_until_the_manager_has_heard(void **state)
+{
+        char name[64];
+
+        (void)state;
+        snprintf(name, sizeof(name), "%s", getenv("NOTIFY_SOCKET"));
+        setenv("NOTIFY_SOCKET", "@vgpu-nobody-is-here", 1);
+        notify_ready();
+        setenv("NOTIFY_SOCKET", name, 1);
+        notify_status("once more");
+        assert_string_equal(heard(), "READY=1");
+        assert_string_equal(heard(), "STATUS=once more");
+        notify_status("and not again");
+        assert_string_equal(heard(), "STATUS=and not again");
+}
+
+static void a_status_that_did_not_arrive_is_sent_again(void **state)
+{
+        char name[64];
+
+        (void)state;
+        snprintf(name, sizeof(name), "%s", getenv("NOTIFY_SOCKET"));
+        setenv("NOTIFY_SOCKET", "@vgpu-nobody-is-here", 1);
+        notify_status("lost");
+        setenv("NOTIFY_SOCKET", name, 1);
+        notify_status("lost");
+        assert_string_equal(heard(), "STATUS=lost");
+}
+
 static void a_status_cannot_smuggle_another_message(void **state)
 {
         (void)state;
@@ -144,6 +173,11 @@ int main(void)
                         each_message_reaches_the_manager, begin_managed, end_managed),
                 cmocka_unit_test_setup_teardown(
                         a_status_is_sent_when_it_changes, begin_managed, end_managed),
+                cmocka_unit_test_setup_teardown(
+                        that_it_is_ready_is_said_until_the_manager_has_heard, begin_managed,
+                        end_managed),
+                cmocka_unit_test_setup_teardown(
+                        a_status_that_did_not_arrive_is_sent_again, begin_managed, end_managed),
                 cmocka_unit_test_setup_teardown(
                         a_status_cannot_smuggle_another_message, begin_managed, end_managed),
                 cmocka_unit_test_setup_teardown(
