@@ -5,11 +5,11 @@
  * as many are listed as fit, in the order in which they came, and how many there are is said beside.
  */
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon.h"
+#include "json.h"
 #include "systemd/journal.h"
 
 /* A name with escapes may be cut: it must not take the place of somebody else's line. */
@@ -33,7 +33,7 @@ static bool append(struct text *t, const char *piece, size_t len)
 
 static void add_u64(struct json_object *o, const char *key, uint64_t value)
 {
-        json_object_object_add(o, key, json_object_new_uint64(value));
+        json_add(o, key, json_u64(value));
 }
 
 /* Frames since the newest that the client had by its last account; null: it has had none yet. */
@@ -41,18 +41,18 @@ static struct json_object *lag_json(const struct peer_info *info, uint64_t seria
 {
         if (info->last_serial == 0)
                 return NULL;
-        return json_object_new_uint64(info->last_serial < serial ? serial - info->last_serial : 0);
+        return json_u64(info->last_serial < serial ? serial - info->last_serial : 0);
 }
 
 static struct json_object *client_json(const struct peer_info *info, uint64_t serial)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
         char name[NAME_SHOWN];
 
         journal_escape(info->name, strlen(info->name), name, sizeof(name));
         add_u64(o, "uid", info->uid);
         add_u64(o, "pid", (uint64_t)info->pid);
-        json_object_object_add(o, "name", json_object_new_string(name));
+        json_add(o, "name", json_text(name));
         add_u64(o, "frames", info->frames_seen);
         add_u64(o, "missed", info->frames_missed);
         add_u64(o, "torn", info->torn_retries);
@@ -60,11 +60,11 @@ static struct json_object *client_json(const struct peer_info *info, uint64_t se
         add_u64(o, "lost", info->lost);
         add_u64(o, "held", info->n_held);
         add_u64(o, "ended", info->n_ended);
-        json_object_object_add(o, "lag", lag_json(info, serial));
+        json_add(o, "lag", lag_json(info, serial));
         add_u64(o, "since_ms", (uv_hrtime() - info->since_ns) / 1000000);
         add_u64(o, "generation", info->generation);
-        json_object_object_add(o, "armed", json_object_new_boolean(info->armed));
-        json_object_object_add(o, "behind", json_object_new_boolean(info->behind));
+        json_add(o, "armed", json_flag(info->armed));
+        json_add(o, "behind", json_flag(info->behind));
         return o;
 }
 

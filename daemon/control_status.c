@@ -1,11 +1,10 @@
 /* control_status.c - the control seam in `vgpuctl status --json` (schema 1, docs/vgpuctl.md) */
-#include <json-c/json.h>
-
 #include "control.h"
+#include "json.h"
 
 static void add_u64(struct json_object *o, const char *key, uint64_t value)
 {
-        json_object_object_add(o, key, json_object_new_uint64(value));
+        json_add(o, key, json_u64(value));
 }
 
 static struct json_object *requested_json(const struct control *c)
@@ -20,18 +19,17 @@ static struct json_object *requested_json(const struct control *c)
 
         if (c->merge.n_asking == 0)
                 return NULL;
-        o = json_object_new_object();
+        o = json_new();
         add_u64(o, "clients", c->merge.n_asking);
-        json_object_object_add(o, "state", json_object_new_string(command[c->merge.state]));
+        json_add(o, "state", json_text(command[c->merge.state]));
         add_u64(o, "fps", c->merge.fps);
-        json_object_object_add(
-                o, "draw_cursor", json_object_new_boolean((int)c->merge.draw_cursor));
+        json_add(o, "draw_cursor", json_flag(c->merge.draw_cursor));
         return o;
 }
 
 static struct json_object *counters_json(const struct control *c)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
 
         add_u64(o, "writes", c->counters.writes);
         add_u64(o, "done", c->counters.results[VGPU_CONTROL_DONE]);
@@ -54,14 +52,14 @@ struct json_object *control_json(const struct control *c)
 
         if (!c)
                 return NULL;
-        o = json_object_new_object();
-        json_object_object_add(o, "writer", json_object_new_boolean(control_has_writer(c)));
-        json_object_object_add(o, "state", json_object_new_string(control_state_name(c->state)));
-        json_object_object_add(o, "requested", requested_json(c));
+        o = json_new();
+        json_add(o, "writer", json_flag(control_has_writer(c)));
+        json_add(o, "state", json_text(control_state_name(c->state)));
+        json_add(o, "requested", requested_json(c));
         add_u64(o, "ctrl_gen", control_ctrl_gen(c));
         add_u64(o, "ctrl_ack", c->ctrl_ack);
         add_u64(o, "full_frame_req", c->frame_req);
         add_u64(o, "full_frame_ack", c->full_frame_ack);
-        json_object_object_add(o, "counters", counters_json(c));
+        json_add(o, "counters", counters_json(c));
         return o;
 }

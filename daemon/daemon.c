@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "control_clients.h"
+#include "json.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
 #include "systemd/passed.h"
@@ -16,10 +17,8 @@
 
 #define STATUS_LINE_MS 1000
 
-static int on_query(void *ctx, uint32_t what, char *buf, size_t cap)
+static int build_reply(struct daemon *d, uint32_t what, char *buf, size_t cap)
 {
-        struct daemon *d = ctx;
-
         switch (what) {
         case VGPU_QUERY_STATUS:
                 return daemon_status_json(d, buf, cap);
@@ -30,6 +29,14 @@ static int on_query(void *ctx, uint32_t what, char *buf, size_t cap)
         default:
                 return -EOPNOTSUPP;
         }
+}
+
+static int on_query(void *ctx, uint32_t what, char *buf, size_t cap)
+{
+        int r = build_reply(ctx, what, buf, cap);
+
+        /* Half a reply would be believed. */
+        return json_was_short() ? -ENOMEM : r;
 }
 
 static void on_intents(void *ctx)

@@ -5,10 +5,10 @@
  * and a fixed set keeps its meaning from one answer to the next.
  */
 #include <errno.h>
-#include <json-c/json.h>
 #include <string.h>
 
 #include "daemon.h"
+#include "json.h"
 #include "metrics.h"
 
 #define BUCKETS_A_STEP 2
@@ -103,7 +103,7 @@ static const char *const histograms[METRICS_N_HISTOGRAMS] = {
 
 static void add_u64(struct json_object *o, const char *key, uint64_t value)
 {
-        json_object_object_add(o, key, json_object_new_uint64(value));
+        json_add(o, key, json_u64(value));
 }
 
 static void add_fields(
@@ -119,7 +119,7 @@ static void add_fields(
 
 static struct json_object *fields_json(const struct field *fields, size_t n, const void *values)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
 
         add_fields(o, fields, n, values);
         return o;
@@ -127,7 +127,7 @@ static struct json_object *fields_json(const struct field *fields, size_t n, con
 
 static struct json_object *goodbyes_json(const uint64_t *counts)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
 
         for (int i = 0; i < VGPU_N_GOODBYES; i++)
                 if (goodbyes[i])
@@ -139,9 +139,9 @@ static struct json_object *counters_json(const struct metrics *m)
 {
         struct json_object *o = fields_json(counters, N_OF(counters), &m->counters);
 
-        json_object_object_add(o, "skips", fields_json(skips, N_OF(skips), &m->skips));
-        json_object_object_add(o, "clients_refused", goodbyes_json(m->refused));
-        json_object_object_add(o, "clients_dropped", goodbyes_json(m->dropped));
+        json_add(o, "skips", fields_json(skips, N_OF(skips), &m->skips));
+        json_add(o, "clients_refused", goodbyes_json(m->refused));
+        json_add(o, "clients_dropped", goodbyes_json(m->dropped));
         return o;
 }
 
@@ -149,13 +149,13 @@ static struct json_object *gauges_json(const struct metrics *m)
 {
         struct json_object *o = fields_json(gauges, N_OF(gauges), &m->gauges);
 
-        json_object_object_add(o, "fps", json_object_new_double(m->fps));
+        json_add(o, "fps", json_double(m->fps));
         return o;
 }
 
 static struct json_object *buckets_json(const struct histogram *h)
 {
-        struct json_object *a = json_object_new_array();
+        struct json_object *a = json_array();
         uint64_t n = 0;
 
         for (unsigned i = 0; i < HISTOGRAM_BOUNDED; i++) {
@@ -164,40 +164,40 @@ static struct json_object *buckets_json(const struct histogram *h)
                 n += h->bucket[i];
                 if (i % BUCKETS_A_STEP != 0)
                         continue;
-                o = json_object_new_object();
+                o = json_new();
                 add_u64(o, "le", histogram_bound(i));
                 add_u64(o, "count", n);
-                json_object_array_add(a, o);
+                json_append(a, o);
         }
         return a;
 }
 
 static struct json_object *histogram_json(const struct histogram *h)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
 
-        json_object_object_add(o, "unit", json_object_new_string("ns"));
+        json_add(o, "unit", json_text("ns"));
         add_u64(o, "count", histogram_count(h));
         add_u64(o, "sum", h->sum);
         add_u64(o, "max", h->max);
         add_u64(o, "p50", histogram_quantile(h, 500));
         add_u64(o, "p99", histogram_quantile(h, 990));
-        json_object_object_add(o, "buckets", buckets_json(h));
+        json_add(o, "buckets", buckets_json(h));
         return o;
 }
 
 static struct json_object *histograms_json(const struct metrics *m)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
 
         for (int i = 0; i < METRICS_N_HISTOGRAMS; i++)
-                json_object_object_add(o, histograms[i], histogram_json(m->histograms[i]));
+                json_add(o, histograms[i], histogram_json(m->histograms[i]));
         return o;
 }
 
 static struct json_object *states_json(const struct metrics *m)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
 
         for (int i = 0; i < GUEST_N_STATES; i++)
                 add_u64(o, guest_state_name((enum guest_state)i), m->states_ms[i]);
@@ -206,20 +206,20 @@ static struct json_object *states_json(const struct metrics *m)
 
 int metrics_json(const struct metrics *m, char *buf, size_t cap)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
         const char *text;
         size_t len = 0;
 
         add_u64(o, "schema", 1);
-        json_object_object_add(o, "name", json_object_new_string(m->name));
+        json_add(o, "name", json_text(m->name));
         add_u64(o, "pid", m->pid);
         add_u64(o, "uptime_ms", m->uptime_ms);
-        json_object_object_add(o, "state", json_object_new_string(guest_state_name(m->state)));
+        json_add(o, "state", json_text(guest_state_name(m->state)));
         add_u64(o, "since_ms", m->since_ms);
-        json_object_object_add(o, "counters", counters_json(m));
-        json_object_object_add(o, "gauges", gauges_json(m));
-        json_object_object_add(o, "histograms", histograms_json(m));
-        json_object_object_add(o, "states_ms", states_json(m));
+        json_add(o, "counters", counters_json(m));
+        json_add(o, "gauges", gauges_json(m));
+        json_add(o, "histograms", histograms_json(m));
+        json_add(o, "states_ms", states_json(m));
 
         text = json_object_to_json_string_length(
                 o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);

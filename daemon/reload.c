@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "json.h"
 #include "systemd/journal.h"
 #include "systemd/notify.h"
 
@@ -166,7 +167,7 @@ void reload_stop(struct reload *r)
 
 struct json_object *reload_json(const struct reload *r)
 {
-        struct json_object *o = json_object_new_object(), *waiting = json_object_new_array();
+        struct json_object *o = json_new(), *waiting = json_array();
         char name[96];
 
         for (size_t i = 0; i < config_n_keys; i++) {
@@ -174,12 +175,11 @@ struct json_object *reload_json(const struct reload *r)
                         continue;
                 snprintf(
                         name, sizeof(name), "[%s] %s", config_keys[i].section, config_keys[i].name);
-                json_object_array_add(waiting, json_object_new_string(name));
+                json_append(waiting, json_text(name));
         }
-        json_object_object_add(o, "done", json_object_new_uint64(r->n_done));
-        json_object_object_add(o, "refused", json_object_new_uint64(r->n_refused));
-        json_object_object_add(
-                o, "problem", r->problem[0] ? json_object_new_string(r->problem) : NULL);
-        json_object_object_add(o, "waiting", waiting);
+        json_add(o, "done", json_u64(r->n_done));
+        json_add(o, "refused", json_u64(r->n_refused));
+        json_add(o, "problem", json_text(r->problem[0] ? r->problem : NULL));
+        json_add(o, "waiting", waiting);
         return o;
 }

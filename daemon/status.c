@@ -1,13 +1,13 @@
 /* status.c - the daemon's state in words and in JSON (schema 1, docs/vgpuctl.md) */
 #include <ctype.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "daemon.h"
 #include "format.h"
+#include "json.h"
 #include "systemd/journal.h"
 #include "version.h"
 
@@ -18,12 +18,12 @@ static uint64_t ms_since(uint64_t then_ns)
 
 static void add_u64(struct json_object *o, const char *key, uint64_t value)
 {
-        json_object_object_add(o, key, json_object_new_uint64(value));
+        json_add(o, key, json_u64(value));
 }
 
 static void add_text(struct json_object *o, const char *key, const char *value)
 {
-        json_object_object_add(o, key, value ? json_object_new_string(value) : NULL);
+        json_add(o, key, json_text(value));
 }
 
 /* 64-bit addresses are strings: JSON's numbers are doubles to many readers. */
@@ -43,7 +43,7 @@ static struct json_object *kernel_json(const struct guest *g)
         if (!g->epoch)
                 return NULL;
         info = vmie_win32_info(g->epoch->v);
-        o = json_object_new_object();
+        o = json_new();
         add_hex(o, "base", info->kernel_base);
         add_u64(o, "build", info->build);
         add_hex(o, "kcr3", info->kcr3);
@@ -58,7 +58,7 @@ static struct json_object *process_json(const struct guest *g)
 
         if (!producer)
                 return NULL;
-        o = json_object_new_object();
+        o = json_new();
         add_text(o, "name", guest_producer_name(g, name));
         add_u64(o, "pid", producer->proc.pid);
         add_hex(o, "cr3", producer->proc.cr3);
@@ -71,7 +71,7 @@ static struct json_object *mode_json(const struct stream *s)
 
         if (!s->mode.width)
                 return NULL;
-        o = json_object_new_object();
+        o = json_new();
         add_u64(o, "width", s->mode.width);
         add_u64(o, "height", s->mode.height);
         add_u64(o, "stride", s->mode.stride);
@@ -81,7 +81,7 @@ static struct json_object *mode_json(const struct stream *s)
 
 static struct json_object *skips_json(const struct stream_counters *c)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
 
         add_u64(o, "busy", c->busy);
         add_u64(o, "remapped", c->remapped);
@@ -95,7 +95,7 @@ static struct json_object *skips_json(const struct stream_counters *c)
 static struct json_object *ring_json(const struct outlet *outlet)
 {
         const struct vgpu_ring_identity *ring = ring_identity(outlet->rings.current);
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
 
         add_u64(o, "generation", ring->generation);
         add_u64(o, "slots", ring->slot_count);
@@ -117,24 +117,23 @@ static void add_guest(struct json_object *o, struct guest *g)
         add_text(o, "ram", g->ram_name);
         add_u64(o, "epoch", g->n_epochs);
         add_u64(o, "run_epoch", producer ? g->run_epoch : 0);
-        json_object_object_add(o, "kernel", kernel_json(g));
-        json_object_object_add(o, "process", process_json(g));
+        json_add(o, "kernel", kernel_json(g));
+        json_add(o, "process", process_json(g));
         if (producer)
                 add_hex(o, "region", producer->region_gva);
         else
                 add_text(o, "region", NULL);
-        json_object_object_add(o, "mode", mode_json(&g->stream));
-        json_object_object_add(
-                o, "fps", json_object_new_double(stream_fps(&g->stream, uv_hrtime())));
+        json_add(o, "mode", mode_json(&g->stream));
+        json_add(o, "fps", json_double(stream_fps(&g->stream, uv_hrtime())));
         add_u64(o, "frames", g->stream.counters.frames);
-        json_object_object_add(o, "skips", skips_json(&g->stream.counters));
+        json_add(o, "skips", skips_json(&g->stream.counters));
         add_u64(o, "torn_retries", g->stream.counters.torn_retries);
         add_u64(o, "restarts", g->n_bindings ? g->n_bindings - 1 : 0);
 }
 
 int daemon_status_json(struct daemon *d, char *buf, size_t cap)
 {
-        struct json_object *o = json_object_new_object();
+        struct json_object *o = json_new();
         const char *text;
         size_t len;
 
@@ -143,9 +142,9 @@ int daemon_status_json(struct daemon *d, char *buf, size_t cap)
         add_u64(o, "pid", (uint64_t)getpid());
         add_guest(o, &d->guest);
         add_u64(o, "clients", outlet_n_clients(&d->outlet));
-        json_object_object_add(o, "ring", ring_json(&d->outlet));
-        json_object_object_add(o, "control", control_json(d->guest.control));
-        json_object_object_add(o, "reload", reload_json(&d->reload));
+        json_add(o, "ring", ring_json(&d->outlet));
+        json_add(o, "control", control_json(d->guest.control));
+        json_add(o, "reload", reload_json(&d->reload));
         add_u64(o, "uptime_ms", ms_since(d->started_ns));
 
         text = json_object_to_json_string_length(
