@@ -66,15 +66,17 @@ int mapping_new(int fd, struct mapping **ret_map)
         void *map;
         int err;
 
-        if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) < 0)
+        if (seals < 0 || !(seals & F_SEAL_SHRINK))
                 return -EPROTO;
+        if (fstat(fd, &st) < 0)
+                return -errno;
         if (st.st_size < (off_t)sizeof(struct vgpu_ring_header) ||
                 (uint64_t)st.st_size > VGPU_RING_MAX_BYTES)
                 return -EPROTO;
 
         map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
         if (map == MAP_FAILED)
-                return errno == ENOMEM ? -ENOMEM : -EPROTO;
+                return errno == ENOMEM || errno == EAGAIN ? -ENOMEM : -EPROTO;
         m = calloc(1, sizeof(*m));
         if (!m) {
                 munmap(map, (size_t)st.st_size);

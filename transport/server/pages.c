@@ -108,7 +108,9 @@ int pages_settle(struct pages *pages, uint32_t index)
         void *page;
         int err;
 
-        if (seals < 0 || !(seals & F_SEAL_FUTURE_WRITE))
+        if (seals < 0)
+                return -errno;
+        if (!(seals & F_SEAL_FUTURE_WRITE))
                 return -EPERM;
         page = mmap(place(pages, index), pages->page_bytes, PROT_READ, MAP_SHARED | MAP_FIXED,
                 seat->memfd, 0);

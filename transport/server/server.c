@@ -259,7 +259,7 @@ static int admit(struct server *s, int fd, uint64_t now_ns, struct peer **ret_pe
         struct peer *p;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-                return refuse(s, fd, VGPU_GOODBYE_DENIED, "vgpud cannot tell who you are.");
+                return refuse(s, fd, VGPU_GOODBYE_INTERNAL, "vgpud cannot tell who you are.");
         if (!access_has(&s->access[ACCESS_CONNECT], fd, &cred))
                 return refuse_stranger(s, fd, cred.uid);
         unread_look(&s->unread);
