@@ -84,7 +84,7 @@ static void a_nap_ends_without_news(void **state)
 {
         (void)state;
         assert_int_equal(early_nap(&early, &map, header.wake, header.soon, NS_PER_MS), 0);
-        /* nor is a frame waited for that is due after it */
+        /* nor is a frame waited for longer */
         early_init(&early, 0);
         header.due_ns = test_now_ns() + 500 * NS_PER_MS;
         header.soon++;

@@ -18,23 +18,31 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_US       UINT64_C(1000)
-#define NS_PER_S        UINT64_C(1000000000)
-#define DEFAULT_SPIN_US 300u
-#define MOST_SPIN_US    10000u
-/* A timer comes late by its slack (50 us unless set otherwise) and by the time it takes to wake us. */
-#define MOST_AHEAD_NS (150 * NS_PER_US)
+#define NS_PER_US     UINT64_C(1000)
+#define NS_PER_S      UINT64_C(1000000000)
+#define LEAST_SPIN_NS (300 * NS_PER_US)
+#define MOST_SPIN_NS  (10000 * NS_PER_US)
 #define FAR_NS        NS_PER_S /* no frame takes that long to write: who says so means something else */
 #define MOST_MISSES   8u
 #define LOOKS         32 /* at the word, between two at the clock */
 
 void early_init(struct early *e, uint32_t spin_us)
 {
-        if (spin_us == 0)
-                spin_us = DEFAULT_SPIN_US;
-        if (spin_us > MOST_SPIN_US)
-                spin_us = MOST_SPIN_US;
         *e = (struct early){ .spin_ns = spin_us * NS_PER_US };
+        if (e->spin_ns > MOST_SPIN_NS)
+                e->spin_ns = MOST_SPIN_NS;
+}
+
+/* The longer a frame is written, the less can be said of when it is done: a quarter of the time, and that is bounded. */
+static uint64_t spin_for(const struct early *e, uint64_t now_ns, uint64_t due_ns)
+{
+        uint64_t spin_ns = due_ns > now_ns ? (due_ns - now_ns) / 4 : 0;
+
+        if (e->spin_ns > 0)
+                return e->spin_ns;
+        if (spin_ns > MOST_SPIN_NS)
+                return MOST_SPIN_NS;
+        return spin_ns > LEAST_SPIN_NS ? spin_ns : LEAST_SPIN_NS;
 }
 
 bool early_works(const struct early *e, const struct mapping *m)
@@ -89,16 +97,19 @@ static bool spin(const uint32_t *word, uint32_t wake, uint64_t end_ns)
         return false;
 }
 
-/* A frame is being written. Return: 0 (look again), or -EINTR. */
+/*
+ * A frame is being written. Half of the time to spin lies before it is due: that also covers how late a timer wakes us,
+ * which is its slack (50 us unless set otherwise) and the waking itself. Return: 0 (look again), or -EINTR.
+ */
 static int await_frame(
         struct early *e, const struct vgpu_ring_header *h, uint32_t wake, uint64_t end_ns)
 {
-        uint64_t due_ns = __atomic_load_n(&h->due_ns, __ATOMIC_RELAXED);
-        uint64_t ahead_ns = e->spin_ns / 2 < MOST_AHEAD_NS ? e->spin_ns / 2 : MOST_AHEAD_NS;
-        uint64_t begin_ns = due_ns - ahead_ns, now = monotonic_ns();
+        const uint64_t due_ns = __atomic_load_n(&h->due_ns, __ATOMIC_RELAXED);
+        uint64_t now = monotonic_ns(), spin_ns = spin_for(e, now, due_ns), begin_ns;
 
-        if (due_ns < ahead_ns || due_ns > now + FAR_NS || due_ns + e->spin_ns < now)
+        if (due_ns < spin_ns || due_ns > now + FAR_NS || due_ns + spin_ns < now)
                 return 0;
+        begin_ns = due_ns - spin_ns / 2;
         if (begin_ns > end_ns)
                 begin_ns = end_ns;
         if (begin_ns > now) {
@@ -109,7 +120,7 @@ static int await_frame(
                         return -EINTR;
                 now = monotonic_ns();
         }
-        if (spin(&h->wake, wake, now + e->spin_ns))
+        if (spin(&h->wake, wake, now + spin_ns < end_ns ? now + spin_ns : end_ns))
                 e->n_missed = 0;
         else
                 e->n_missed++;

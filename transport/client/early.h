@@ -10,7 +10,7 @@
 #include "mapping.h"
 
 struct early {
-        uint64_t spin_ns;  /* per frame, at most */
+        uint64_t spin_ns;  /* per frame, at most; 0: as long as seems fit */
         uint32_t n_missed; /* announcements since the last one that a change followed */
         bool refused;      /* there is no futex_waitv(2) here */
 };
@@ -26,7 +26,7 @@ bool early_works(const struct early *e, const struct mapping *m);
  * @wake, @soon: the header's words as they were before the look that found nothing new
  * @nap_ns:      the longest sleep
  *
- * Spins at most spin_ns in all. A change that was not announced ends it as any other nap.
+ * Spins at most spin_ns, 10 ms if that is for us to say. A change that was not announced ends it as any other nap.
  *
  * Return: 0 (look again), or a negative errno (-EINTR).
  */

@@ -54,7 +54,10 @@ struct vgpu_client_options {
         const char *name;
         /* what to be woken for and told of: enum vgpu_client_event; 0: everything. Connection events always come. */
         uint32_t interest;
-        /* with VGPU_CLIENT_EARLY: microseconds to spin per frame at most; 0: 300; 10000 is the most */
+        /*
+         * With VGPU_CLIENT_EARLY: microseconds to spin per frame at most, half of them before it is due; 10000 is the
+         * most. 0: 300, or a quarter of the time that a frame takes to write if that is more
+         */
         uint32_t spin_us;
 };
 
