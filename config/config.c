@@ -19,7 +19,8 @@ struct load {
         struct vgpu_config cfg;
         struct config_place *said; /* where each key of the table stands last; line 0: nowhere */
         struct config_report *report;
-        char *text; /* of the file that is being read */
+        char *text;  /* of the file that is being read */
+        bool untold; /* a value could not be judged now */
 };
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
@@ -39,10 +40,10 @@ static void list_keys(const char *section, char *text, size_t cap)
 static void reset_key(struct load *l, const struct config_key *key)
 {
         void *field = config_key_field(key, &l->cfg);
-        char why[CONFIG_WHY_MAX];
+        struct config_why why = { .error = 0 };
 
         memset(field, 0, key->size);
-        if (key->preset != NULL && !key->kind->parse(key, key->preset, field, why))
+        if (key->preset != NULL && !key->kind->parse(key, key->preset, field, &why))
                 abort(); /* the table contradicts itself; the tests load it */
 }
 
@@ -51,7 +52,7 @@ static void set_key(struct load *l, const struct config_key *key, const char *va
 {
         struct config_place *said = &l->said[key - config_keys];
         struct config_place here = { l->reader.file, l->reader.line };
-        char why[CONFIG_WHY_MAX] = "";
+        struct config_why why = { .error = 0 };
 
         if (said->line != 0 && said->file == here.file) {
                 config_report_error(
@@ -65,8 +66,10 @@ static void set_key(struct load *l, const struct config_key *key, const char *va
                 return;
         l->report->set[key - config_keys] = here;
         memset(config_key_field(key, &l->cfg), 0, key->size);
-        if (!key->kind->parse(key, value, config_key_field(key, &l->cfg), why))
-                config_report_error(l->report, here, "%s = %s: must be %s", key->name, value, why);
+        if (key->kind->parse(key, value, config_key_field(key, &l->cfg), &why))
+                return;
+        config_report_error(l->report, here, "%s = %s: must be %s", key->name, value, why.text);
+        l->untold |= why.error < 0;
 }
 
 /* An ini_handler. What it is given has passed the reader, so sections are known ones. */
@@ -288,6 +291,8 @@ static int load_all(struct load *l, const char *path)
         if (r < 0)
                 return r;
         check_whole(l);
+        if (l->untold)
+                return -EAGAIN;
         return l->report->n_errors != 0 ? -EINVAL : 0;
 }
 

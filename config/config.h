@@ -142,7 +142,8 @@ struct config_report {
  * What is named *.conf in that folder must be a readable file, or a link to one or to /dev/null; other names, and those
  * that begin with a dot, are nobody's business.
  *
- * Return: 0 (there may be warnings), -EINVAL (see @ret_report), or what opening or reading @path said (@ret_report says
+ * Return: 0 (there may be warnings), -EINVAL (see @ret_report), -EAGAIN (a user or group could not be looked up: where they come
+ * from does not answer), or what opening or reading @path said (@ret_report says
  * it in words).
  */
 int config_load(const char *path, struct vgpu_config *ret_cfg, struct config_report *ret_report);
@@ -154,7 +155,7 @@ void config_machine(const char *path, char ret_name[CONFIG_TEXT_MAX]);
  * config_error_is_final() - will a configuration that failed to load still fail when nobody touches it?
  * @error: as config_load() returned it, negative
  *
- * Return: false for what the machine lacked at that moment, memory or descriptors.
+ * Return: false for what the machine lacked at that moment: memory, descriptors, a directory of users that answers.
  */
 bool config_error_is_final(int error);
 

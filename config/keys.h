@@ -14,11 +14,17 @@
 
 struct config_key;
 
+/* What is wrong with a value. */
+struct config_why {
+        char text[CONFIG_WHY_MAX]; /* a sentence piece that follows "must be" */
+        int error; /* negative errno: it could not be told now, and may be good; 0: it is wrong */
+};
+
 /* How a kind of value is read and written. */
 struct config_kind {
-        /* Return: true, or false and a sentence piece that follows "must be" in @why; the field is then untouched. */
+        /* Return: true, or false and @why; the field is then untouched. */
         bool (*parse)(const struct config_key *key, const char *text, void *field,
-                char why[CONFIG_WHY_MAX]);
+                struct config_why *why);
         /* Return: is it set? Then its text is in @text. */
         bool (*print)(const struct config_key *key, const void *field, char text[CONFIG_TEXT_MAX]);
 };

@@ -72,8 +72,8 @@ static bool take_number(const char *text, uint32_t *ret_id)
         return true;
 }
 
-static bool take_id(find_fn find, const char *what, const char *text, uint32_t *ret_id,
-        char why[CONFIG_WHY_MAX])
+static bool take_id(
+        find_fn find, const char *what, const char *text, uint32_t *ret_id, struct config_why *why)
 {
         int r;
 
@@ -82,14 +82,20 @@ static bool take_id(find_fn find, const char *what, const char *text, uint32_t *
         r = find_name(find, text, ret_id);
         if (r == 0)
                 return true;
-        snprintf(why, CONFIG_WHY_MAX, "%s of this host, by name or number%s%s", what,
-                r != ENOENT ? ": " : "", r != ENOENT ? strerror(r) : "");
+        why->error = r != ENOENT ? -r : 0;
+        if (r != ENOENT)
+                snprintf(why->text, CONFIG_WHY_MAX,
+                        "%s of this host; '%.40s' cannot be looked up: %s", what, text,
+                        strerror(r));
+        else
+                snprintf(why->text, CONFIG_WHY_MAX, "%s of this host, by name or number", what);
         return false;
 }
 
 /* ---- one --------------------------------------------------------------------------------------------------------- */
 
-static bool parse_group(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_group(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         struct config_group *group = field;
         uint32_t gid;
@@ -98,7 +104,8 @@ static bool parse_group(const struct config_key *key, const char *text, void *fi
         (void)key;
         r = strlen(text) < sizeof(group->name) ? find_name(find_group, text, &gid) : ENOENT;
         if (r != 0) {
-                snprintf(why, CONFIG_WHY_MAX, "the name of a group on this host%s%s",
+                why->error = r != ENOENT ? -r : 0;
+                snprintf(why->text, CONFIG_WHY_MAX, "the name of a group on this host%s%s",
                         r != ENOENT ? ": " : "", r != ENOENT ? strerror(r) : "");
                 return false;
         }
@@ -116,14 +123,16 @@ static bool print_group(const struct config_key *key, const void *field, char *t
 
 const struct config_kind config_kind_group = { parse_group, print_group };
 
-static bool parse_user(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_user(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         struct config_user *user = field;
         uint32_t uid;
 
         (void)key;
         if (strlen(text) >= sizeof(user->name)) {
-                snprintf(why, CONFIG_WHY_MAX, "at most %zu bytes long", sizeof(user->name) - 1);
+                snprintf(why->text, CONFIG_WHY_MAX, "at most %zu bytes long",
+                        sizeof(user->name) - 1);
                 return false;
         }
         if (!take_id(find_user, "a user", text, &uid, why))
@@ -158,33 +167,36 @@ static bool next_name(const char **list, char name[CONFIG_TEXT_MAX])
         return len != 0;
 }
 
-static bool parse_ids(
-        find_fn find, const char *what, const char *text, struct config_ids *field, char *why)
+static bool parse_ids(find_fn find, const char *what, const char *text, struct config_ids *field,
+        struct config_why *why)
 {
         struct config_ids ids = { .n = 0 };
         char name[CONFIG_TEXT_MAX], many[32];
         const char *rest = text;
 
         if (strlen(text) >= sizeof(ids.text)) {
-                snprintf(why, CONFIG_WHY_MAX, "at most %zu bytes long", sizeof(ids.text) - 1);
+                snprintf(why->text, CONFIG_WHY_MAX, "at most %zu bytes long", sizeof(ids.text) - 1);
                 return false;
         }
         snprintf(many, sizeof(many), "%ss", what);
         while (next_name(&rest, name)) {
                 if (ids.n == CONFIG_IDS_MAX) {
-                        snprintf(why, CONFIG_WHY_MAX, "at most %d %s", CONFIG_IDS_MAX, many);
+                        snprintf(why->text, CONFIG_WHY_MAX, "at most %d %s", CONFIG_IDS_MAX, many);
                         return false;
                 }
                 if (!take_id(find, many, name, &ids.id[ids.n], why)) {
-                        size_t len = strlen(why);
+                        size_t len = strlen(why->text);
 
-                        snprintf(why + len, CONFIG_WHY_MAX - len, "; '%s' is none", name);
+                        if (why->error == 0)
+                                snprintf(why->text + len, CONFIG_WHY_MAX - len, "; '%s' is none",
+                                        name);
                         return false;
                 }
                 ids.n++;
         }
         if (ids.n == 0) {
-                snprintf(why, CONFIG_WHY_MAX, "%s of this host, with commas between them", many);
+                snprintf(why->text, CONFIG_WHY_MAX, "%s of this host, with commas between them",
+                        many);
                 return false;
         }
         memcpy(ids.text, text, strlen(text) + 1);
@@ -192,13 +204,15 @@ static bool parse_ids(
         return true;
 }
 
-static bool parse_users(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_users(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         (void)key;
         return parse_ids(find_user, "user", text, field, why);
 }
 
-static bool parse_groups(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_groups(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         (void)key;
         return parse_ids(find_group, "group", text, field, why);

@@ -38,14 +38,15 @@ bool config_take_digits(const char **text, unsigned base, uint64_t *ret)
 
 /* ---- number ------------------------------------------------------------------------------------------------------ */
 
-static bool parse_number(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_number(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         uint64_t value;
 
         if (!config_take_digits(&text, 10, &value) || *text != '\0' || value < key->min ||
                 value > key->max) {
-                snprintf(why, CONFIG_WHY_MAX, "a number from %" PRIu64 " to %" PRIu64, key->min,
-                        key->max);
+                snprintf(why->text, CONFIG_WHY_MAX, "a number from %" PRIu64 " to %" PRIu64,
+                        key->min, key->max);
                 return false;
         }
         *(uint32_t *)field = (uint32_t)value;
@@ -63,7 +64,8 @@ const struct config_kind config_kind_number = { parse_number, print_number };
 
 /* ---- batch ------------------------------------------------------------------------------------------------------- */
 
-static bool parse_batch(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_batch(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         if (strcmp(text, "auto") == 0) {
                 *(uint32_t *)field = CONFIG_WAKE_AUTO;
@@ -75,7 +77,7 @@ static bool parse_batch(const struct config_key *key, const char *text, void *fi
         }
         if (parse_number(key, text, field, why))
                 return true;
-        snprintf(why, CONFIG_WHY_MAX, "auto, never or a number from %" PRIu64 " to %" PRIu64,
+        snprintf(why->text, CONFIG_WHY_MAX, "auto, never or a number from %" PRIu64 " to %" PRIu64,
                 key->min, key->max);
         return false;
 }
@@ -114,21 +116,22 @@ static bool take_unit(const char **text, unsigned *ret_shift)
         return false;
 }
 
-static bool parse_size(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_size(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         uint64_t value;
         unsigned shift;
 
         if (!config_take_digits(&text, 10, &value) || !take_unit(&text, &shift) || *text != '\0' ||
                 value > UINT64_MAX >> shift) {
-                snprintf(why, CONFIG_WHY_MAX,
+                snprintf(why->text, CONFIG_WHY_MAX,
                         "a number of bytes, or one with K, M or G (powers of 1024) right behind "
                         "it");
                 return false;
         }
         value <<= shift;
         if (value < key->min || value > key->max || value % GVA_PAGE_BYTES != 0) {
-                snprintf(why, CONFIG_WHY_MAX,
+                snprintf(why->text, CONFIG_WHY_MAX,
                         "whole pages of %u bytes, from %" PRIu64 "K to %" PRIu64 "G",
                         GVA_PAGE_BYTES, key->min >> 10, key->max >> 30);
                 return false;
@@ -156,7 +159,8 @@ const struct config_kind config_kind_size = { parse_size, print_size };
 
 /* ---- page-table root --------------------------------------------------------------------------------------------- */
 
-static bool parse_root(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_root(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         uint64_t value;
 
@@ -166,7 +170,7 @@ static bool parse_root(const struct config_key *key, const char *text, void *fie
         /* The low 12 bits of a cr3 as a debugger shows it are no address. */
         if (!config_take_digits(&text, 16, &value) || *text != '\0' || (value & PTE_PFN) == 0 ||
                 value >= PTE_PFN + GVA_PAGE_BYTES) {
-                snprintf(why, CONFIG_WHY_MAX,
+                snprintf(why->text, CONFIG_WHY_MAX,
                         "the System process' cr3 in hexadecimal, like 0x1ae000");
                 return false;
         }
@@ -187,12 +191,14 @@ const struct config_kind config_kind_root = { parse_root, print_root };
 
 /* ---- file mode --------------------------------------------------------------------------------------------------- */
 
-static bool parse_mode(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_mode(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         uint64_t value;
 
         if (!config_take_digits(&text, 8, &value) || *text != '\0' || value > key->max) {
-                snprintf(why, CONFIG_WHY_MAX, "an octal file mode from 0 to 0%" PRIo64, key->max);
+                snprintf(why->text, CONFIG_WHY_MAX, "an octal file mode from 0 to 0%" PRIo64,
+                        key->max);
                 return false;
         }
         *(mode_t *)field = (mode_t)value;
@@ -238,13 +244,14 @@ static const char *word_for(const struct word *words, int value)
         return words->text != NULL ? words->text : "";
 }
 
-static bool parse_bool(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_bool(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         const struct word *word = word_find(bools, text);
 
         (void)key;
         if (word == NULL) {
-                snprintf(why, CONFIG_WHY_MAX, "yes or no (or true, false, on, off, 1, 0)");
+                snprintf(why->text, CONFIG_WHY_MAX, "yes or no (or true, false, on, off, 1, 0)");
                 return false;
         }
         *(bool *)field = word->value;
@@ -260,13 +267,14 @@ static bool print_bool(const struct config_key *key, const void *field, char *te
 
 const struct config_kind config_kind_bool = { parse_bool, print_bool };
 
-static bool parse_level(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_level(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         const struct word *word = word_find(levels, text);
 
         (void)key;
         if (word == NULL) {
-                snprintf(why, CONFIG_WHY_MAX, "err, warning, notice, info or debug");
+                snprintf(why->text, CONFIG_WHY_MAX, "err, warning, notice, info or debug");
                 return false;
         }
         *(int *)field = word->value;
@@ -282,11 +290,12 @@ static bool print_level(const struct config_key *key, const void *field, char *t
 
 const struct config_kind config_kind_level = { parse_level, print_level };
 
-static bool parse_machine(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_machine(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         (void)key;
         if (vgpu_machine_from_name(text, field) < 0) {
-                snprintf(why, CONFIG_WHY_MAX, "q35, pc, microvm or flat");
+                snprintf(why->text, CONFIG_WHY_MAX, "q35, pc, microvm or flat");
                 return false;
         }
         return true;
@@ -303,13 +312,14 @@ const struct config_kind config_kind_machine = { parse_machine, print_machine };
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
-static bool parse_text(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_text(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         size_t len = strlen(text);
 
         if (len >= key->size) {
-                snprintf(why, CONFIG_WHY_MAX, "at most %zu bytes long, and is %zu", key->size - 1,
-                        len);
+                snprintf(why->text, CONFIG_WHY_MAX, "at most %zu bytes long, and is %zu",
+                        key->size - 1, len);
                 return false;
         }
         memcpy(field, text, len + 1);
@@ -325,12 +335,14 @@ static bool print_text(const struct config_key *key, const void *field, char *te
 
 const struct config_kind config_kind_text = { parse_text, print_text };
 
-static bool parse_path(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_path(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         size_t len = strlen(text);
 
         if (text[0] != '/' || text[len - 1] == '/') {
-                snprintf(why, CONFIG_WHY_MAX, "a file's path from the root on, without quotes");
+                snprintf(why->text, CONFIG_WHY_MAX,
+                        "a file's path from the root on, without quotes");
                 return false;
         }
         return parse_text(key, text, field, why);
@@ -372,7 +384,8 @@ bool config_next_path(const char **list, char ret_path[CONFIG_TEXT_MAX])
         return true;
 }
 
-static bool parse_ram(const struct config_key *key, const char *text, void *field, char *why)
+static bool parse_ram(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
 {
         const char *rest = text;
         char path[CONFIG_TEXT_MAX], copy[CONFIG_TEXT_MAX];
@@ -388,7 +401,7 @@ static bool parse_ram(const struct config_key *key, const char *text, void *fiel
                 n++;
         }
         if (n > VGPU_SOURCE_FILES_MAX) {
-                snprintf(why, CONFIG_WHY_MAX, "at most %d paths", VGPU_SOURCE_FILES_MAX);
+                snprintf(why->text, CONFIG_WHY_MAX, "at most %d paths", VGPU_SOURCE_FILES_MAX);
                 return false;
         }
         return parse_text(key, text, field, why);

@@ -2,6 +2,7 @@
  * dropins_test.c - a configuration and the folder beside it: who goes before whom, what is odd there, and whose line it was
  */
 #include <errno.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -252,6 +253,36 @@ static void what_is_without_effect_is_a_warning(void **state)
         must_say(0, "");
 }
 
+/* ---- what is nobody's mistake ------------------------------------------------------------------------------------ */
+
+static int lookups_fail; /* errno */
+
+int __real_getpwnam_r(
+        const char *name, struct passwd *pwd, char *buf, size_t len, struct passwd **ret);
+int __wrap_getpwnam_r(
+        const char *name, struct passwd *pwd, char *buf, size_t len, struct passwd **ret);
+
+int __wrap_getpwnam_r(
+        const char *name, struct passwd *pwd, char *buf, size_t len, struct passwd **ret)
+{
+        *ret = NULL;
+        return lookups_fail != 0 ? lookups_fail : __real_getpwnam_r(name, pwd, buf, len, ret);
+}
+
+/* Who starts the daemon again may then find it well. */
+static void a_user_that_cannot_be_looked_up_now_is_no_mistake(void **state)
+{
+        (void)state;
+        dropin("a.conf", "[access]\nusers = root\n");
+        lookups_fail = EIO;
+        must_say(-EAGAIN, "a.conf:2: users = root: must be users of this host; 'root' cannot be "
+                          "looked up: Input/output error\n");
+        assert_false(config_error_is_final(-EAGAIN));
+        assert_true(config_error_is_final(-EINVAL));
+        lookups_fail = 0;
+        must_say(0, "");
+}
+
 /* ---- what else lies in such a folder ----------------------------------------------------------------------------- */
 
 static void other_names_are_nobodys_business(void **state)
@@ -422,6 +453,7 @@ int main(void)
                 cmocka_unit_test_setup(each_problem_names_its_own_file_and_line, begin),
                 cmocka_unit_test_setup(a_section_of_one_file_does_not_go_on_in_the_next, begin),
                 cmocka_unit_test_setup(what_is_without_effect_is_a_warning, begin),
+                cmocka_unit_test_setup(a_user_that_cannot_be_looked_up_now_is_no_mistake, begin),
                 cmocka_unit_test_setup(other_names_are_nobodys_business, begin),
                 cmocka_unit_test_setup(what_cannot_be_read_is_a_mistake, begin),
                 cmocka_unit_test_setup(a_link_to_dev_null_takes_a_file_away, begin),
