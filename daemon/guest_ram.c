@@ -38,13 +38,19 @@ static int qemu_pid(const struct guest *g)
         return g->has_process ? g->process.pid : qmp_peer_pid(&g->monitor.qmp);
 }
 
+/* A pidfile that only root may read is the helper's business: it sends the process itself. */
+static bool is_helpers(const struct guest *g, int r)
+{
+        return r == -EACCES && config_ram_is_auto(g->config);
+}
+
 /* ---- is there a machine? ------------------------------------------------------------------------------------------- */
 
 static bool machine_is_on(struct guest *g)
 {
         int r = g->has_process ? vm_process_watch(&g->process) : 0;
 
-        if (r < 0) {
+        if (r < 0 && !is_helpers(g, r)) {
                 guest_set_reason(g, "The virtual machine is off: %s: %s", g->config->guest.pidfile,
                         r == -ESRCH ? "its process has ended" : strerror(-r));
                 return false;
@@ -141,11 +147,16 @@ static bool all_shared(const struct monitor_view *qemu)
 
 static bool plan_from_process(struct guest *g, struct plan *plan)
 {
-        int r = vm_files_only_backend(g->process.pid, plan->text[0], sizeof(plan->text[0]));
+        int r = g->process.pid == 0 ? -EACCES
+                                    : vm_files_only_backend(
+                                              g->process.pid, plan->text[0], sizeof(plan->text[0]));
 
         plan->n = 1;
         plan->denied = is_denial(r);
-        if (r == -EEXIST)
+        if (g->process.pid == 0)
+                guest_set_reason(
+                        g, "%s cannot be read: %s", g->config->guest.pidfile, strerror(-r));
+        else if (r == -EEXIST)
                 guest_set_reason(g,
                         "Process %d has several memfd backends: give [guest] qmp, which tells them "
                         "apart",
@@ -224,7 +235,7 @@ static bool plan_handed(struct guest *g, struct plan *plan)
         struct ram_shelf *s = &g->shelf;
 
         *plan = (struct plan){ .layout = qemu ? &qemu->layout : NULL, .handed = true };
-        if (s->n == 0 || (is_auto && s->pid && s->pid != qemu_pid(g)) ||
+        if (s->n == 0 || (is_auto && s->pid && qemu_pid(g) && s->pid != qemu_pid(g)) ||
                 (!is_auto && !plan_configured(g, plan)))
                 return false;
         n = count_wanted(g, qemu, plan);

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# manual.sh VGPUCTL VGPUD FOLDER - the manual pages are sound, and have the commands and options of the programs' own help, no other
+# manual.sh VGPUCTL VGPUD FOLDER VGPUD_RAM - the manual pages are sound, and have the commands and options of the programs' own help, no other
 set -euo pipefail
-vgpuctl=$1 vgpud=$2 folder=$3
+vgpuctl=$1 vgpud=$2 folder=$3 vgpud_ram=$4
 export LC_ALL=C MANWIDTH=100
 
 command -v man >/dev/null || { echo "skipped: man is not installed"; exit 77; }
 failed=0
 
-for page in vgpuctl.1 vgpud.conf.5 vgpud.8; do
+for page in vgpuctl.1 vgpud.conf.5 vgpud.8 vgpud-ram.8; do
         warnings=$(man --warnings -E UTF-8 -l -Tutf8 -Z "$folder/$page" 2>&1 >/dev/null)
         [[ -z $warnings ]] || { echo "$page: $warnings"; failed=1; }
 done
@@ -43,4 +43,5 @@ for command in $commands; do
         same "vgpuctl $command" "$(helped "$vgpuctl" "$command")" "$(explained vgpuctl.1 COMMANDS "$command")"
 done
 same vgpud "$(helped "$vgpud")" "$(explained vgpud.8 OPTIONS)"
+same vgpud-ram "$(helped "$vgpud_ram")" "$(explained vgpud-ram.8 OPTIONS)"
 exit $failed

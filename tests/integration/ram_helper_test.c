@@ -119,6 +119,26 @@ static void frames_come_as_soon_as_a_helper_hands_the_ram_over(void **state)
         end(&s);
 }
 
+static void a_pidfile_that_only_root_may_read_is_read_by_the_helper(void **state)
+{
+        struct stage s;
+        char path[96];
+
+        (void)state;
+        begin(&s);
+        snprintf(path, sizeof(path), "%s/qemu.pid", s.manager.dir);
+        assert_int_equal(chmod(path, 0600), 0);
+        configure(&s, "auto", true);
+        manager_offer_helper(&s.manager, "65534");
+        run_daemon(&s);
+        rig_until_frame(&s.rig);
+        /* And the end of the machine is seen all the same. */
+        manager_until_stored(&s.manager, 2);
+        guest_proc_stop(&s.rig.guest);
+        manager_until_stored(&s.manager, 0);
+        end(&s);
+}
+
 static void without_a_helper_the_reason_says_how_to_get_one(void **state)
 {
         struct stage s;
@@ -337,6 +357,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(frames_come_as_soon_as_a_helper_hands_the_ram_over),
+                cmocka_unit_test(a_pidfile_that_only_root_may_read_is_read_by_the_helper),
                 cmocka_unit_test(without_a_helper_the_reason_says_how_to_get_one),
                 cmocka_unit_test(what_the_configuration_must_not_name_is_refused_in_words),
                 cmocka_unit_test(only_the_daemons_user_and_root_are_answered),
