@@ -59,13 +59,18 @@ static void on_progress(void *ctx)
                 control_clients_tell(d->outlet.server, &progress);
 }
 
-static void on_status(uv_timer_t *timer)
+static void tell_status(void *ctx)
 {
-        struct daemon *d = timer->data;
-        char line[400];
+        struct daemon *d = ctx;
+        char line[512];
 
         daemon_status_line(d, line, sizeof(line));
         notify_status("%s", line);
+}
+
+static void on_status(uv_timer_t *timer)
+{
+        tell_status(timer->data);
         journal_flush();
 }
 
@@ -233,6 +238,8 @@ static int start(struct daemon *d, const char *path)
                 passed_close(&passed);
                 return r;
         }
+        d->guest.changed = tell_status;
+        d->guest.changed_ctx = d;
         guest_take_passed(&d->guest, &passed);
         r = open_control(d);
         if (r == 0)
@@ -247,6 +254,7 @@ static int start(struct daemon *d, const char *path)
                 JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_VERSION", VGPUD_VERSION),
                         JOURNAL_TEXT("VGPU_SOCKET", d->socket)),
                 "vgpud %s serves '%s' on %s", VGPUD_VERSION, d->config.name, d->socket);
+        tell_status(d);
         notify_ready();
         return 0;
 }

@@ -4,6 +4,7 @@
 #ifndef VGPUD_DAEMON_H
 #define VGPUD_DAEMON_H
 
+#include <time.h>
 #include <uv.h>
 
 #include "config/config.h"
@@ -26,6 +27,8 @@ struct daemon {
         struct watchdog watchdog;
         uv_timer_t status;
         uint64_t started_ns;
+        uint64_t line_phase_ns; /* the guest's phase_ns that the status line was last about, */
+        time_t line_since;      /* and what the clock on the wall said then */
         bool stopping;
         bool misconfigured;
 };
@@ -54,7 +57,7 @@ int daemon_clients_json(struct daemon *d, char *buf, size_t cap);
 /* The answer to `vgpuctl metrics`: JSON text, schema 1 (docs/metrics.schema.json); likewise. */
 int daemon_metrics_json(struct daemon *d, char *buf, size_t cap);
 
-/* The line for `systemctl status`. */
+/* The line for `systemctl status`: 511 bytes are enough. */
 void daemon_status_line(struct daemon *d, char *buf, size_t cap);
 
 #endif /* VGPUD_DAEMON_H */

@@ -10,6 +10,7 @@
 
 #include "guest_private.h"
 #include "systemd/journal.h"
+#include "systemd/text.h"
 
 void guest_set_reason(struct guest *g, const char *fmt, ...)
 {
@@ -18,6 +19,7 @@ void guest_set_reason(struct guest *g, const char *fmt, ...)
         va_start(args, fmt);
         vsnprintf(g->reason, sizeof(g->reason), fmt, args);
         va_end(args);
+        text_clean(g->reason);
 }
 
 const struct vgpup_candidate *guest_producer(const struct guest *g)
@@ -289,6 +291,8 @@ void guest_post(struct guest *g, enum guest_event event)
         if (g->state != GUEST_STOPPING)
                 guest_tell(g);
         aim_control(g);
+        if (step.state != before && g->changed)
+                g->changed(g->changed_ctx);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */

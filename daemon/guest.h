@@ -33,6 +33,9 @@ struct guest {
         enum guest_state state;
         uint64_t since_ns;                 /* in this state, CLOCK_MONOTONIC */
         uint64_t state_ns[GUEST_N_STATES]; /* in each state, before this time in it */
+        void (*changed)(
+                void *ctx); /* told of every other state, when all about it is done; NULL: nobody */
+        void *changed_ctx;
         uint64_t phase_ns;  /* since then it waits for the same thing; candidates come and go */
         uint64_t outage_ns; /* without frames since then */
         char reason[256];   /* why it is not streaming; "" when it is */

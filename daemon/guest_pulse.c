@@ -158,7 +158,8 @@ static bool explain_silence(struct guest *g, uint64_t now_ns, enum guest_event *
         }
         if (g->verdict != GUEST_CLOCK_RUNNING || now_ns - g->heartbeat_ns <= HEARTBEAT_LOST_NS)
                 return false;
-        guest_set_reason(g, "The producer's heartbeat stands still while the guest runs: it hangs");
+        guest_set_reason(g, "The producer's heartbeat stands still while the guest runs: it hangs; "
+                            "restart it in the guest");
         *ret_event = GUEST_EV_HEARTBEAT_LOST;
         return true;
 }

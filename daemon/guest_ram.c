@@ -12,6 +12,7 @@
 #include "guest_private.h"
 #include "helper/vm_files.h"
 #include "systemd/journal.h"
+#include "systemd/text.h"
 
 struct plan {
         char text[VGPU_SOURCE_FILES_MAX][sizeof(((struct monitor_backend *)0)->path)];
@@ -301,6 +302,7 @@ static void name_ram(struct guest *g, const struct plan *plan)
         for (size_t i = 0; i < plan->n && len < sizeof(g->ram_name); i++)
                 len += (size_t)snprintf(g->ram_name + len, sizeof(g->ram_name) - len, "%s%s",
                         i ? ", " : "", plan->path[i]);
+        text_clean(g->ram_name);
 }
 
 /* What to do about those that an admin meets first. */

@@ -1,5 +1,4 @@
-/* status.c - the daemon's state in words and in JSON (schema 1, docs/vgpuctl.md) */
-#include <ctype.h>
+/* status.c - the daemon's state in JSON (schema 1, docs/status.schema.json) */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -155,31 +154,4 @@ int daemon_status_json(struct daemon *d, char *buf, size_t cap)
         if (!text)
                 return -ENOMEM;
         return len <= cap ? (int)len : -EMSGSIZE;
-}
-
-static void streaming_line(struct daemon *d, char *buf, size_t cap)
-{
-        const struct vgpup_candidate *producer = guest_producer(&d->guest);
-        const vgpup_frame_desc *mode = &d->guest.stream.mode;
-        uint32_t clients = outlet_n_clients(&d->outlet);
-        char name[GUEST_NAME_MAX];
-
-        snprintf(buf, cap,
-                "Streaming %ux%u %s %.1f fps from '%s' (pid %u), epoch %llu, %u client%s",
-                mode->width, mode->height, format_name(mode->format),
-                stream_fps(&d->guest.stream, uv_hrtime()), guest_producer_name(&d->guest, name),
-                producer->proc.pid, (unsigned long long)d->guest.n_epochs, clients,
-                clients == 1 ? "" : "s");
-}
-
-void daemon_status_line(struct daemon *d, char *buf, size_t cap)
-{
-        const struct guest *g = &d->guest;
-        const char *state = guest_state_name(g->state);
-
-        if (g->state == GUEST_STREAMING)
-                streaming_line(d, buf, cap);
-        else
-                snprintf(buf, cap, "%c%s%s%s", toupper(state[0]), state + 1,
-                        g->reason[0] ? ": " : "", g->reason);
 }

@@ -24,6 +24,7 @@
 
 #include "limit.h"
 #include "systemd/journal.h"
+#include "systemd/text.h"
 
 #define MESSAGE_MAX 1024
 #define FIELD_MAX   512 /* NAME=value */
@@ -108,6 +109,7 @@ static void send_stderr(int priority, const char *message)
 
         if (len < 0)
                 return;
+        text_clean(line);
         if ((size_t)len > sizeof(line) - 2)
                 len = (int)sizeof(line) - 2;
         line[len] = '\n';

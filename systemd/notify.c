@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "systemd/notify.h"
+#include "systemd/text.h"
 
 #define STATUS_MAX 512
 
@@ -48,10 +49,7 @@ void notify_status(const char *fmt, ...)
         vsnprintf(status, sizeof(status), fmt, args);
         va_end(args);
         /* A newline would begin another assignment: a guest that names its process cleverly could send READY=1. */
-        for (char *c = status; *c != '\0'; c++) {
-                if ((unsigned char)*c < 0x20 || *c == 0x7f)
-                        *c = '?';
-        }
+        text_clean(status);
         if (owes_ready)
                 notify_ready();
         if (strcmp(status, last_status) != 0 && sd_notifyf(0, "STATUS=%s", status) >= 0)

@@ -21,7 +21,7 @@ void notify_stopping(void);
 
 /**
  * notify_status() - the line that `systemctl status` shows
- * @fmt: one line; control characters become '?', cut at 511 bytes
+ * @fmt: one line, text_clean()ed, cut at 511 bytes
  *
  * Sent only when it differs from the one before, so it may be called on every tick.
  */

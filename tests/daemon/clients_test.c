@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "schema.h"
 
 #define MOST 300
 
@@ -89,7 +90,18 @@ static int join(const char *name, uint32_t wants)
         return fd;
 }
 
-/* The list, checked for its limit; put by the caller. */
+static void assert_as_documented(json_object *o)
+{
+        json_object *schema = json_object_from_file(CLIENTS_SCHEMA);
+        char why[256] = "";
+
+        assert_non_null(schema);
+        if (!schema_matches(schema, o, why, sizeof(why)))
+                fail_msg("%s", why);
+        json_object_put(schema);
+}
+
+/* The list, checked for its limit and its form; put by the caller. */
 static json_object *list(void)
 {
         static char buf[VGPU_REPLY_MAX + 1];
@@ -100,7 +112,7 @@ static json_object *list(void)
         buf[len] = '\0';
         o = json_tokener_parse(buf);
         assert_non_null(o);
-        assert_int_equal(json_object_get_int(json_object_object_get(o, "schema")), 1);
+        assert_as_documented(o);
         assert_int_equal(json_object_array_length(json_object_object_get(o, "clients")),
                 json_object_get_int(json_object_object_get(o, "listed")));
         return o;

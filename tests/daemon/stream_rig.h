@@ -64,7 +64,7 @@ static inline void bind_region(struct rig *rig)
         assert_non_null(rig->view.region);
 }
 
-static inline void rig_open(struct rig *rig, bool staging)
+static inline void rig_open_named(struct rig *rig, bool staging, const char *producer)
 {
         struct windows_config config = windows_known(19045);
         struct server_failure why;
@@ -73,7 +73,7 @@ static inline void rig_open(struct rig *rig, bool staging)
         memset(rig, 0, sizeof(*rig));
         windows_init(&rig->w, &config);
         share_ram(rig);
-        p = windows_process(&rig->w, 4242, "producer.exe");
+        p = windows_process(&rig->w, 4242, producer);
         region_init(&rig->r, &rig->w, &p, REGION_GVA, TEST_STRIDE_BYTES, 2);
         region_publish(&rig->r, 32, 16, 128);
 
@@ -99,6 +99,11 @@ static inline void rig_open(struct rig *rig, bool staging)
         rig->view.ctx = rig;
         bind_region(rig);
         image_calm(&rig->w.image);
+}
+
+static inline void rig_open(struct rig *rig, bool staging)
+{
+        rig_open_named(rig, staging, "producer.exe");
 }
 
 static inline void rig_close(struct rig *rig)
