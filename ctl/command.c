@@ -57,6 +57,20 @@ static const struct command commands[] = {
                 .run = watch_run,
         },
         {
+                .name = "top",
+                .arguments = "[--batch] [-n N] [--seconds N]",
+                .summary = "watch rates, latencies, clients and states on one screen",
+                .help = "  -b, --batch     as text, also on a terminal; on a dumb one and in a "
+                        "pipe "
+                        "always\n"
+                        "  -n, --count N   N times, a second apart, as text\n"
+                        "  --seconds N     end after N seconds (default: q, or Ctrl-C)\n"
+                        "\n"
+                        "Keys: q quit, s sort clients by another column, p pause. As JSON it is a "
+                        "line for each sample.\n",
+                .run = top_run,
+        },
+        {
                 .name = "screenshot",
                 .arguments = "[--no-cursor] [--timeout S] FILE.png",
                 .summary = "save the newest frame; FILE - is the standard output",

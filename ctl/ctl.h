@@ -53,6 +53,7 @@ int watch_run(struct ctl *ctl, int argc, char **argv);
 int screenshot_run(struct ctl *ctl, int argc, char **argv);
 int doctor_run(struct ctl *ctl, int argc, char **argv);
 int events_run(struct ctl *ctl, int argc, char **argv);
+int top_run(struct ctl *ctl, int argc, char **argv);
 int metrics_run(struct ctl *ctl, int argc, char **argv);
 int probe_run(struct ctl *ctl, int argc, char **argv);
 

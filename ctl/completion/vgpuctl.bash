@@ -67,13 +67,14 @@ _vgpuctl() {
                 mapfile -t COMPREPLY < <(compgen -W 'today yesterday' -- "$cur")
                 return
                 ;;
-        --ram-size | --kcr3 | --seconds | --timeout | --lines) return ;;
+        --ram-size | --kcr3 | --seconds | --timeout | --lines | --count) return ;;
         esac
 
         local options='--socket --vm --json --no-pager --no-legend --help'
         case $command in
         '') options+=' --version' ;;
         watch) options+=' --seconds' ;;
+        top) options+=' --batch --count --seconds' ;;
         screenshot) options+=' --no-cursor --timeout' ;;
         events) options+=' --follow --lines --explain --since --directory --file' ;;
         metrics) options+=' --output' ;;
@@ -85,7 +86,7 @@ _vgpuctl() {
                 return
         fi
         case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch screenshot events doctor metrics probe' -- "$cur") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'status clients drop watch top screenshot events doctor metrics probe' -- "$cur") ;;
         doctor) mapfile -t COMPREPLY < <(compgen -W "$(_vgpuctl_machines)" -- "$cur") ;;
         drop)
                 # The third column; a daemon that does not answer has no pids to offer.
