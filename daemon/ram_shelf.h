@@ -34,7 +34,8 @@ struct ram_shelf {
         char pid_stored[PASSED_NAME_MAX];
         bool by_helper; /* in this life of the daemon */
         bool by_admin;  /* passed in, and neither looked for nor stored by us */
-        uint64_t config; /* what [guest] says, as a number: what was stored for another is not for this */
+        uint64_t
+                config; /* what [guest] says, as a number: what was stored for another is not for this */
 };
 
 /* Empty, for this configuration. */
