@@ -480,7 +480,8 @@ void guest_open_ram(struct guest *g)
         source = open_ram(g);
         if (source) {
                 g->ram = ram_new(source);
-                guest_set_reason(g, "Looking for a Windows kernel in the guest's memory");
+                guest_set_reason(g, g->ram ? "Looking for a Windows kernel in the guest's memory"
+                                           : "The daemon has no memory left; trying again");
         }
         guest_post(g, g->ram ? GUEST_EV_RAM_APPEARED : GUEST_EV_RAM_GONE);
 }

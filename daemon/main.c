@@ -91,6 +91,15 @@ static int refuse(const struct options *options, const struct config_report *rep
 
         config_first_error(report, first, sizeof(first));
         config_report_print(stderr, report);
+        if (!config_error_is_final(error)) {
+                journal_event(EVENT_CONFIG_BAD,
+                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", options->config),
+                                JOURNAL_TEXT("VGPU_REASON", first)),
+                        "%s cannot be loaded now: the host is short of something; starting again "
+                        "may do",
+                        options->config);
+                return EXIT_FAILED;
+        }
         journal_event(EVENT_CONFIG_BAD,
                 JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", options->config),
                         JOURNAL_TEXT("VGPU_REASON", first)),
@@ -98,7 +107,7 @@ static int refuse(const struct options *options, const struct config_report *rep
                 "--check-config'",
                 options->config, report->n_errors, report->n_errors == 1 ? "" : "s",
                 options->config);
-        return config_error_is_final(error) ? EXIT_CONFIG : EXIT_FAILED;
+        return EXIT_CONFIG;
 }
 
 static int check(const struct options *options, const struct vgpu_config *config,

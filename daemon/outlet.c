@@ -190,8 +190,10 @@ int outlet_init(struct outlet *o, uv_loop_t *loop, const struct vgpu_config *con
         say_limits(o);
         server_set_ring(o->server, o->rings.current);
         r = listen_on_loop(o);
-        if (r < 0)
+        if (r < 0) {
+                *reterr_why = (struct server_failure){ SERVER_FAILED, r };
                 outlet_deinit(o);
+        }
         return r;
 }
 

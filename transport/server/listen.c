@@ -47,13 +47,14 @@ static int fail_folder(struct server_failure *why, int error)
 static int lock_once(struct listener *l)
 {
         struct stat locked, at_path;
-        int fd = open(l->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int fd = open(l->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), err;
 
         if (fd < 0)
                 return -errno;
         if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                err = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
                 close(fd);
-                return -EADDRINUSE;
+                return err;
         }
         if (fstat(fd, &locked) < 0 || lstat(l->lock_path, &at_path) < 0 ||
                 locked.st_dev != at_path.st_dev || locked.st_ino != at_path.st_ino) {
@@ -91,6 +92,8 @@ static int clear_stale(const struct sockaddr_un *addr, struct server_failure *wh
                 return fail(why, SERVER_FAILED, -errno);
         err = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
         close(fd);
+        if (err == -ENOMEM || err == -ENOBUFS)
+                return fail(why, SERVER_FAILED, err);
         if (err != -ECONNREFUSED)
                 return fail(why, SERVER_IN_USE, -EADDRINUSE);
 
@@ -116,7 +119,7 @@ static int bind_path(struct listener *l, const struct sockaddr_un *addr,
         l->bound = true;
 
         if (config->group != SERVER_GROUP_NONE && chown(l->path, (uid_t)-1, config->group) < 0)
-                return fail(why, SERVER_GROUP_DENIED, -errno);
+                return fail(why, errno == EPERM ? SERVER_GROUP_DENIED : SERVER_FAILED, -errno);
         if (chmod(l->path, config->mode) < 0)
                 return fail(why, SERVER_FAILED, -errno);
         if (listen(l->fd, BACKLOG) < 0)
