@@ -1,4 +1,5 @@
 /* judge.c - what the end of a program is judged by: see lives.h */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,9 @@
 
 /* Ten times what a life without faults says. */
 #define LINES_MOST 100
+
+/* EX_CONFIG: with it systemd leaves the daemon alone until an administrator comes. */
+#define STATUS_CONFIG 78
 
 void grieve(struct outcome *ret, const char *fmt, ...)
 {
@@ -41,6 +45,12 @@ static uint32_t n_when_well(const struct board *well, const char *where)
         return 0;
 }
 
+/* stdio's buffers and the modules of the loader are never freed, and others after another way through the library. */
+static bool is_kept(const char *where)
+{
+        return strstr(where, "_IO_file_doallocate") || strncmp(where, "ld-linux", 8) == 0;
+}
+
 /* A library keeps some of what it allocated once; what is there twice, or only after a fault, was forgotten. */
 static void judge_leaks(
         const struct life *life, const struct board *b, int status, struct outcome *ret)
@@ -48,8 +58,7 @@ static void judge_leaks(
         for (uint32_t i = 0; life->well && i < b->n_live; i++) {
                 uint32_t n = n_when_well(life->well, b->live[i].where);
 
-                /* stdio's buffers are never freed, and are others when it could not look at its descriptor */
-                if (b->live[i].n > n && !strstr(b->live[i].where, "_IO_file_doallocate"))
+                if (b->live[i].n > n && !is_kept(b->live[i].where))
                         grieve(ret, "leaks: %u allocations of %s live at the end, usually %u",
                                 b->live[i].n, b->live[i].where, n);
         }
@@ -93,24 +102,30 @@ static void judge_words(const struct subject *s, struct outcome *ret)
 }
 
 /*
- * json-c 0.16 does not look at what strdup() gave it for the key of a parsed object, and forgets what it had when a value cannot
- * be made; its printer leaves out what it has no room for.
+ * Allocations whose failing others do not survive: json-c 0.16 does not look at what strdup() gave it for the key of a parsed
+ * object, and forgets what it had when a value cannot be made; glibc 2.36 does not look when it reads nsswitch.conf.
  */
-static bool is_json_parser(const struct board *b)
+static bool is_of_others(const struct board *b)
 {
         for (uint32_t i = 0; b->call < 0 && i < b->n_callers; i++)
-                if (strstr(b->callers[i], "json_tokener_parse"))
+                if (strstr(b->callers[i], "json_tokener_parse") || strstr(b->callers[i], "__nss_"))
                         return true;
         return false;
+}
+
+/* Is the host without it for ever, or until somebody allows it? */
+static bool is_lasting(const struct board *b)
+{
+        return b->call >= 0 && (b->error == EACCES || b->error == EPERM || b->error == EROFS);
 }
 
 void judge_end(const struct life *life, const struct subject *s, bool asked, struct outcome *ret)
 {
         const char *last = subject_last_line(s);
 
-        if (is_json_parser(s->board)) {
+        if (is_of_others(s->board)) {
                 ret->what = CAME_TO_AN_END;
-                snprintf(ret->text, sizeof(ret->text), "in json-c's parser, with %d", s->status);
+                snprintf(ret->text, sizeof(ret->text), "in another's code, with %d", s->status);
                 return;
         }
         if (s->status > 125)
@@ -119,6 +134,9 @@ void judge_end(const struct life *life, const struct subject *s, bool asked, str
         judge_words(s, ret);
         if (s->board->ended)
                 judge_leaks(life, s->board, s->status, ret);
+        if (s->status == STATUS_CONFIG && !is_lasting(s->board))
+                grieve(ret, "ended with %d: systemd would not start it again ('%s')", s->status,
+                        last);
         if (s->status == 0 && !asked)
                 grieve(ret, "ended with 0, and nobody had asked it to");
         else if (s->status != 0 && !is_sentence(last))

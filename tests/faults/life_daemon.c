@@ -53,7 +53,23 @@ static void write_config(const struct daemon_life *d, const struct guest_facts *
         fprintf(f, "[guest]\nram = %s\nmachine = %s\nram_size = %llu\n", guest->ram, guest->machine,
                 (unsigned long long)guest->ram_size);
         fprintf(f, "[ring]\nsocket = %s\nwake_batch = 1\n", d->socket);
+        if (geteuid() == 0)
+                fputs("group = root\n[access]\nusers = root\ngroups = root\n", f);
         fclose(f);
+}
+
+/* As a daemon that was killed leaves it. */
+static void leave_socket(const char *path)
+{
+        struct sockaddr_un addr = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+        snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+        if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+                perror("socket");
+                exit(3);
+        }
+        close(fd);
 }
 
 static void make_folder(struct daemon_life *d, const struct guest_facts *guest)
@@ -69,6 +85,7 @@ static void make_folder(struct daemon_life *d, const struct guest_facts *guest)
         snprintf(d->socket, sizeof(d->socket), "%s/sock", d->dir);
         snprintf(d->notify, sizeof(d->notify), "%s/notify", d->dir);
         write_config(d, guest);
+        leave_socket(d->socket);
         memcpy(addr.sun_path, d->notify, sizeof(d->notify));
         d->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (d->notify_fd < 0 || bind(d->notify_fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {

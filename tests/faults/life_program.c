@@ -1,4 +1,5 @@
 /* life_program.c - the life of a program that talks to a daemon: it does its work, or says why not */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,8 @@ void live_program(const struct life *life, const struct world *world, const stru
                 grieve(ret, "stuck: does not end");
         if (!s->pid) {
                 judge_end(life, s, true, ret);
-                if (s->status == 0 && s->len == 0 && !writes)
+                /* who closed the pipe wants no more */
+                if (s->status == 0 && s->len == 0 && !writes && fault->error != EPIPE)
                         grieve(ret, "ended with 0 and said nothing");
                 if (writes)
                         judge_file(s, file, ret);
