@@ -285,9 +285,34 @@ static void the_pace_goes_by_the_configuration_after_a_reload(void **state)
         rig_close(&rig);
 }
 
+static void count(void *ctx)
+{
+        (*(unsigned *)ctx)++;
+}
+
+static void another_state_is_told_at_once_and_the_same_one_is_not(void **state)
+{
+        unsigned n_told = 0;
+        struct rig rig;
+
+        (void)state;
+        rig_open(&rig);
+        rig.guest.changed = count;
+        rig.guest.changed_ctx = &n_told;
+        rig.guest.state = GUEST_SEARCHING;
+        guest_post(&rig.guest, GUEST_EV_RAM_GONE);
+        assert_int_equal(rig.guest.state, GUEST_ABSENT);
+        assert_int_equal(n_told, 1);
+        guest_post(&rig.guest, GUEST_EV_RAM_GONE);
+        assert_int_equal(n_told, 1);
+        rig_close(&rig);
+        assert_int_equal(n_told, 2);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(another_state_is_told_at_once_and_the_same_one_is_not),
                 cmocka_unit_test(a_machine_that_runs_again_is_looked_at_anew),
                 cmocka_unit_test(a_machine_that_is_reset_while_it_stands_is_not_read),
                 cmocka_unit_test(ram_whose_path_leads_nowhere_here_is_found_by_its_address),
