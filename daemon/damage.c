@@ -115,34 +115,37 @@ bool damage_is_missing(const struct damage *d, uint64_t frame_id)
 }
 
 /* Rectangles mean nothing from one mode or run to another. */
-static bool same_picture(const struct vgpup_change *a, const struct vgpup_change *b)
+static bool same_picture(const struct vgpup_change *a, const struct damage_frame *b)
 {
         return a->desc.width == b->desc.width && a->desc.height == b->desc.height &&
                a->desc.stride == b->desc.stride && a->desc.format == b->desc.format &&
                a->run_epoch == b->run_epoch;
 }
 
-/* Return: is every step of the way known? Ends, because a base is always older than its frame. */
-static bool connect(
-        const struct damage *d, const struct vgpup_change *change, struct damage_list *list)
+/* Ends, because a base is always older than its frame. */
+bool damage_between(const struct damage *d, const struct vgpup_change *change,
+        const struct damage_frame *other, struct damage_list *ret)
 {
-        uint64_t a = change->desc.frame_id, b = d->published.desc.frame_id;
+        uint64_t a = change->desc.frame_id, b = other->desc.frame_id;
+        struct damage_list list = { 0 };
 
-        if (b == 0 || !same_picture(change, &d->published))
+        if (b == 0 || !same_picture(change, other))
                 return false;
         while (a != b) {
                 uint64_t *younger = a > b ? &a : &b;
-                const struct vgpup_change *step = find(d, *younger);
+                const struct vgpup_change *step =
+                        *younger == change->desc.frame_id ? change : find(d, *younger);
 
                 if (!step || step->n_damage == 0 || step->damage_base >= *younger ||
-                        !same_picture(step, change))
+                        !same_picture(step, other))
                         return false;
                 for (uint32_t i = 0; i < step->n_damage; i++)
-                        damage_list_add(list,
+                        damage_list_add(&list,
                                 &(struct vgpu_ring_rect){ step->damage[i].x, step->damage[i].y,
                                         step->damage[i].w, step->damage[i].h });
                 *younger = step->damage_base;
         }
+        *ret = list;
         return true;
 }
 
@@ -150,7 +153,6 @@ void damage_publish(struct damage *d, const struct vgpup_change *change, struct 
 {
         ret->n = 0;
         damage_note(d, change);
-        if (!connect(d, change, ret))
-                ret->n = 0;
-        d->published = *change;
+        damage_between(d, change, &d->published, ret);
+        d->published = damage_frame_of(change);
 }

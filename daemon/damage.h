@@ -23,11 +23,17 @@
  */
 #define DAMAGE_FRAMES (2 * VGPU_MAX_SLOTS)
 
+/* A frame, as far as what rectangles mean depends on it. */
+struct damage_frame {
+        vgpup_frame_desc desc; /* frame_id 0: none */
+        uint32_t run_epoch;
+};
+
 struct damage {
         struct vgpup_change known[DAMAGE_FRAMES]; /* frame_id 0: none */
         uint32_t next;                            /* to be overwritten */
         uint64_t newest;                          /* highest frame_id known */
-        struct vgpup_change published;            /* its list is not used; frame_id 0: none */
+        struct damage_frame published;
 };
 
 /* Rectangles that cover a difference. */
@@ -44,6 +50,23 @@ void damage_note(struct damage *d, const struct vgpup_change *change);
 
 /* Are there frames before @frame_id that nothing is known of, and is it worth to look for them? */
 bool damage_is_missing(const struct damage *d, uint64_t frame_id);
+
+/* The frame that a change leads to. */
+static inline struct damage_frame damage_frame_of(const struct vgpup_change *change)
+{
+        return (struct damage_frame){ change->desc, change->run_epoch };
+}
+
+/**
+ * damage_between() - what differs between a frame and another one of the same producer
+ * @change: what the frame says of itself; need not be known, and is not taken in
+ * @other:  older or younger; of the same binding
+ * @ret:    written when true is returned
+ *
+ * Return: is every step of the way known? False too when they are not of one run and mode.
+ */
+bool damage_between(const struct damage *d, const struct vgpup_change *change,
+        const struct damage_frame *other, struct damage_list *ret);
 
 /**
  * damage_publish() - a frame is published now

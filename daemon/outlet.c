@@ -271,6 +271,16 @@ void outlet_set_status(struct outlet *o, const struct vgpu_ring_status *status)
         told(o, ring_set_status(o->rings.current, status), VGPU_CHANGE_STATUS);
 }
 
+uint64_t outlet_generation(const struct outlet *o)
+{
+        return ring_identity(o->rings.current)->generation;
+}
+
+uint32_t outlet_open_slot(const struct outlet *o)
+{
+        return ring_open_slot(o->rings.current);
+}
+
 uint8_t *outlet_begin(struct outlet *o)
 {
         return ring_slot_begin(o->rings.current);

@@ -96,8 +96,12 @@ void outlet_set_status(struct outlet *o, const struct vgpu_ring_status *status);
  */
 int outlet_fit(struct outlet *o, uint64_t bytes);
 
-/* See ring_slot_begin(), ring_slot_abort(), ring_publish(). */
+/* Of the ring in use; another one has other slots. */
+uint64_t outlet_generation(const struct outlet *o);
+
+/* See ring_slot_begin(), ring_open_slot(), ring_slot_abort(), ring_publish(). */
 uint8_t *outlet_begin(struct outlet *o);
+uint32_t outlet_open_slot(const struct outlet *o);
 void outlet_abort(struct outlet *o, size_t touched);
 void outlet_publish(struct outlet *o, const struct ring_frame *frame);
 

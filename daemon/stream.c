@@ -9,9 +9,6 @@
 #include "format.h"
 #include "systemd/journal.h"
 
-/* What one last-level page table maps. */
-#define CHUNK_BYTES (UINT64_C(2) << 20)
-
 void stream_init(struct stream *s, struct outlet *outlet, bool staging)
 {
         *s = (struct stream){ .outlet = outlet, .use_staging = staging };
@@ -26,6 +23,8 @@ void stream_deinit(struct stream *s)
 void stream_rebind(struct stream *s)
 {
         damage_reset(&s->damage);
+        patch_reset(&s->slots);
+        s->staged = (struct damage_frame){ 0 };
 }
 
 static int fit_staging(struct stream *s, uint64_t bytes)
@@ -62,65 +61,6 @@ static void count_skip(struct stream *s, const vgpup_region *region)
         case VGPUP_SKIP_NOT_FRESH:
                 break;
         }
-}
-
-/* The part of @e that lies in [from, to). */
-static struct gva_extent clip(struct gva_extent e, uint64_t from, uint64_t to)
-{
-        uint64_t skip = e.offset < from ? from - e.offset : 0;
-
-        e.gpa += skip;
-        e.offset += skip;
-        e.len -= skip;
-        if (e.offset + e.len > to)
-                e.len = to - e.offset;
-        return e;
-}
-
-/* Extents are cut at chunk borders, so a chunk is some whole extents and at most two clipped ones. */
-static int copy_range(const struct stream_view *view, const struct vgpup_sample *sample,
-        size_t *first, uint64_t from, uint64_t to, uint8_t *dst)
-{
-        struct gva_extent batch[64];
-        size_t n = 0;
-        int r;
-
-        for (size_t i = *first; i < sample->n_extents && sample->extents[i].offset < to; i++) {
-                batch[n++] = clip(sample->extents[i], from, to);
-                if (sample->extents[i].offset + sample->extents[i].len <= to)
-                        *first = i + 1;
-                if (n == sizeof(batch) / sizeof(batch[0])) {
-                        r = vgpu_source_gather(view->source, batch, n, 0, dst);
-                        if (r < 0)
-                                return r;
-                        n = 0;
-                }
-        }
-        return n ? vgpu_source_gather(view->source, batch, n, 0, dst) : 0;
-}
-
-/* 1: all bytes copied; 0: translations moved meanwhile; < 0. @ret_touched: bytes that may have been written. */
-static int copy_frame(const struct stream_view *view, const struct vgpup_sample *sample,
-        uint8_t *dst, size_t *ret_touched)
-{
-        size_t first = 0;
-        int r;
-
-        for (uint64_t from = 0; from < sample->bytes; from += CHUNK_BYTES) {
-                uint64_t to =
-                        from + CHUNK_BYTES < sample->bytes ? from + CHUNK_BYTES : sample->bytes;
-
-                *ret_touched = to;
-                r = copy_range(view, sample, &first, from, to, dst);
-                if (r < 0)
-                        return r;
-                if (to == sample->bytes)
-                        break; /* the commit looks at the last chunk */
-                r = vgpup_sample_recheck(view->region, view->mem, sample, from, to - from);
-                if (r <= 0)
-                        return r;
-        }
-        return 1;
 }
 
 static struct vgpup_change change_of(const struct vgpup_sample *sample)
@@ -213,9 +153,9 @@ static void publish(
 
 /* One pass over one frame: what was begun, when, and how far it got. */
 struct pass {
-        struct vgpup_sample sample;
+        struct frame_copy copy;
+        struct vgpup_change change; /* what the frame says of itself */
         uint64_t start_ns;
-        size_t touched; /* bytes of the destination that may have been written */
 };
 
 /* What was committed may be the last frame for a long time, so the next look is to find it again. Returns 0. */
@@ -247,55 +187,92 @@ static uint64_t note_time(struct stream *s, const struct pass *pass)
         return took_ns;
 }
 
-/* Copy and check into memory of ours. 1: every byte is this frame's. */
-static int take(struct stream *s, const struct stream_view *view, struct pass *pass, uint8_t *dst)
+/*
+ * Copy and check into memory of ours, which has the frame @has, or NULL. 1: every byte is this frame's. What was there is
+ * there still if nothing was touched.
+ */
+static int take(struct stream *s, const struct stream_view *view, struct pass *pass, uint8_t *dst,
+        const struct damage_frame *has)
 {
+        struct vgpup_sample *sample = &pass->copy.sample;
+        struct patch patch;
         int r;
 
-        r = copy_frame(view, &pass->sample, dst, &pass->touched);
+        patch_plan(&s->damage, &pass->change, has, &patch);
+        pass->copy.dst = dst;
+        r = frame_copy_run(&pass->copy, &patch);
         if (r == 1)
-                r = vgpup_sample_commit(view->region, view->mem, &pass->sample);
-        s->counters.copied_bytes += pass->touched;
+                r = vgpup_sample_commit(view->region, view->mem, sample);
+        s->counters.copied_bytes += pass->copy.copied;
+        s->counters.patched += r == 1 && !patch.whole;
         if (r == 0)
-                return skip(s, view, &pass->sample);
+                return skip(s, view, sample);
         if (r == 1 && note_time(s, pass) > STREAM_LATE_NS) {
                 s->counters.late++;
-                r = refuse(s, view, &pass->sample);
+                r = refuse(s, view, sample);
         }
         /* Last, for RAM may have been rewritten from outside the guest, and every check above be of what is there now. */
         if (r == 1 && !view->may_publish(view->ctx)) {
                 s->counters.overtaken++;
-                r = refuse(s, view, &pass->sample);
+                r = refuse(s, view, sample);
         }
         return r;
 }
 
 static int take_straight(struct stream *s, const struct stream_view *view, struct pass *pass)
 {
+        uint64_t generation = outlet_generation(s->outlet);
         uint8_t *slot = outlet_begin(s->outlet);
+        uint32_t index = outlet_open_slot(s->outlet);
+        const struct damage_frame frame = damage_frame_of(&pass->change);
         int r;
 
-        r = take(s, view, pass, slot);
+        r = take(s, view, pass, slot, patch_find(&s->slots, generation, index));
         if (r == 1)
-                publish(s, view, &pass->sample);
+                patch_remember(&s->slots, generation, index, &frame);
+        else if (pass->copy.touched > 0)
+                patch_forget(&s->slots, generation, index);
+        if (r == 1)
+                publish(s, view, &pass->copy.sample);
         else
-                outlet_abort(s->outlet, pass->touched);
+                outlet_abort(s->outlet, pass->copy.touched);
         return r;
+}
+
+/* What a slot lacks, out of memory of ours: nothing can go wrong with it. */
+static void fill_slot(struct stream *s, const struct pass *pass)
+{
+        uint64_t generation = outlet_generation(s->outlet);
+        uint8_t *slot = outlet_begin(s->outlet);
+        uint32_t index = outlet_open_slot(s->outlet);
+        const struct damage_frame frame = damage_frame_of(&pass->change);
+        struct patch_cursor cursor = { 0 };
+        struct gva_part stretch;
+        struct patch patch;
+
+        patch_plan(&s->damage, &pass->change, patch_find(&s->slots, generation, index), &patch);
+        while (patch_next(&patch, &cursor, &stretch))
+                memcpy(slot + stretch.offset, s->staging + stretch.offset, stretch.len);
+        patch_remember(&s->slots, generation, index, &frame);
 }
 
 static int take_staged(struct stream *s, const struct stream_view *view, struct pass *pass)
 {
         int r;
 
-        if (fit_staging(s, pass->sample.bytes) < 0) {
+        if (fit_staging(s, pass->copy.sample.bytes) < 0) {
                 s->counters.too_big++;
                 return 0;
         }
-        r = take(s, view, pass, s->staging);
+        r = take(s, view, pass, s->staging, &s->staged);
+        if (r == 1)
+                s->staged = damage_frame_of(&pass->change);
+        else if (pass->copy.touched > 0)
+                s->staged = (struct damage_frame){ 0 };
         if (r != 1)
                 return r;
-        memcpy(outlet_begin(s->outlet), s->staging, pass->sample.bytes);
-        publish(s, view, &pass->sample);
+        fill_slot(s, pass);
+        publish(s, view, &pass->copy.sample);
         return 1;
 }
 
@@ -326,7 +303,10 @@ static void refuse_mode(struct stream *s, const struct vgpup_sample *sample, int
 static int look_for_frame(struct stream *s, const struct stream_view *view, enum pacer_saw *ret_saw)
 {
         uint64_t torn = vgpup_torn_retries(view->region);
-        struct pass pass = { .start_ns = uv_hrtime() };
+        struct pass pass = {
+                .copy = { .region = view->region, .mem = view->mem, .source = view->source },
+                .start_ns = uv_hrtime(),
+        };
         uint64_t frame_id;
         int r;
 
@@ -336,19 +316,23 @@ static int look_for_frame(struct stream *s, const struct stream_view *view, enum
         if (r == 1 && damage_is_missing(&s->damage, frame_id))
                 r = note_missed(s, view);
         if (r == 1)
-                r = vgpup_sample_begin(view->region, view->mem, VGPU_SLOT_STRIDE, &pass.sample);
+                r = vgpup_sample_open(view->region, view->mem, VGPU_SLOT_STRIDE, &pass.copy.sample);
         if (r <= 0) {
                 if (r == 0)
                         count_skip(s, view->region);
                 return r;
         }
         *ret_saw = PACER_SAW_FRAME;
-        r = outlet_fit(s->outlet, pass.sample.bytes);
+        pass.change = change_of(&pass.copy.sample);
+        r = outlet_fit(s->outlet, pass.copy.sample.bytes);
         if (r < 0) {
-                refuse_mode(s, &pass.sample, r);
+                refuse_mode(s, &pass.copy.sample, r);
                 return 0;
         }
         r = s->use_staging ? take_staged(s, view, &pass) : take_straight(s, view, &pass);
+        /* what cannot be read yet need not be looked at more often */
+        if (r == 0 && pass.copy.touched == 0)
+                *ret_saw = PACER_SAW_NOTHING;
         s->counters.torn_retries += vgpup_torn_retries(view->region) - torn;
         return r;
 }

@@ -1,9 +1,9 @@
 /*
  * stream.h - one look at the guest: a newer frame straight into a ring slot, the cursor beside it
  *
- * Pixels move once, from guest RAM to the slot, chunk by chunk, so that what a stale translation could show a client that
- * peeks into an unpublished slot is bounded to a chunk; `[ring] staging = yes` copies through private memory instead. A
- * slot whose frame is refused is zeroed at once.
+ * Pixels move once, from guest RAM to the slot, chunk by chunk (frame_copy.h), and only those that the slot lacks, where
+ * the producer says what changed (patch.h). `[ring] staging = yes` copies through private memory instead. A slot whose frame is
+ * refused is zeroed at once, as far as it was written.
  */
 #ifndef VGPUD_STREAM_H
 #define VGPUD_STREAM_H
@@ -12,9 +12,11 @@
 #include <stdint.h>
 
 #include "damage.h"
+#include "frame_copy.h"
 #include "histogram.h"
 #include "outlet.h"
 #include "pacer.h"
+#include "patch.h"
 #include "vgpu_perception.h"
 #include "vgpu_source.h"
 
@@ -22,7 +24,8 @@
 #define STREAM_LATE_NS UINT64_C(50000000)
 
 struct stream_counters {
-        uint64_t frames;                                              /* published */
+        uint64_t frames;  /* published */
+        uint64_t patched; /* of them, brought up to date out of an older one */
         uint64_t busy, remapped, too_big, malformed, late, overtaken; /* skipped */
         uint64_t torn_retries;
         uint64_t
@@ -40,6 +43,8 @@ struct stream {
         uint64_t refused_bytes; /* size of the frames that no ring could be made for, 0: none */
 
         struct damage damage;
+        struct patch_history slots; /* what the ring's have */
+        struct damage_frame staged; /* what the private memory has */
         /* the newest published frame */
         vgpup_frame_desc mode; /* width 0: none yet */
         uint64_t fps_since_ns;

@@ -141,6 +141,12 @@ struct gva_extent {
         uint64_t len;    /* bytes */
 };
 
+/* A part of a virtual range. */
+struct gva_part {
+        uint64_t offset; /* in the range */
+        uint64_t len;    /* bytes */
+};
+
 /**
  * gpa_read() - copy guest-physical bytes
  * @m:   memory; borrowed for the call

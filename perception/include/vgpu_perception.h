@@ -362,6 +362,28 @@ struct vgpup_sample {
 int vgpup_sample_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret);
 
 /**
+ * vgpup_sample_open() - find and check the newest frame without looking where its bytes are
+ *
+ * For a caller that decides by the frame's damage which bytes it needs. vgpup_sample_map() says where they are; until then
+ * the sample has no extents. @cap, @ret and the result are those of vgpup_sample_begin(), which is both for the whole frame.
+ */
+int vgpup_sample_open(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret);
+
+/**
+ * vgpup_sample_map() - where parts of an opened frame are
+ * @s:     as opened; its extents are set on 1, each within a part
+ * @parts: ascending, within the frame, no 4 KiB page in two of them
+ * @n:     1 to VGPU_MAX_DAMAGE
+ *
+ * Recheck and commit are about these parts from now on: a frame that was committed has proven the bytes of its parts, and says
+ * nothing of others. Cost: that of the parts' page tables, and of a walk for each.
+ *
+ * Return: 1, 0 (torn meanwhile, or a page is in transition), < 0.
+ */
+int vgpup_sample_map(vgpup_region *r, vmie_mem *m, struct vgpup_sample *s,
+        const struct gva_part *parts, size_t n);
+
+/**
  * vgpup_sample_recheck() - have the translations of a part of the frame held still so far?
  * @offset: first byte of the part in the frame
  * @len:    bytes

@@ -282,28 +282,46 @@ static int gather_table(struct gva_gather *g, vmie_mem *m, unsigned level, uint6
 
 static void forget(struct gva_gather *g)
 {
-        g->n_extents = g->n_runs = g->n_entries = g->n_transitions = 0;
+        g->n_extents = g->n_runs = g->n_entries = g->n_transitions = g->n_parts = 0;
         g->walk_run = g->proto_run = 0;
         g->trail = (struct pte_trail){ 0 };
 }
 
-int gather_walk(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t gva, uint64_t len)
+void gather_begin(struct gva_gather *g, uint64_t gva)
 {
-        struct gva_fault at = { .gva = gva };
-        uint64_t last = gva + (len - 1);
-        int r;
-
         forget(g);
         g->gva = gva;
-        g->len = len;
-        m->fault = (struct gva_fault){ 0 };
-        /* Only the lower half holds user memory, and in it the sum cannot wrap unseen. */
-        if (len == 0 || last < gva || !gva_canonical(m, last) || last >> 63)
+}
+
+/* Only the lower half holds user memory, and in it the sum cannot wrap unseen. */
+static int add_part(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t offset, uint64_t len)
+{
+        uint64_t gva = g->gva + offset, last = gva + (len - 1);
+        struct gva_fault at = { .gva = gva };
+
+        if (len == 0 || gva < g->gva || last < gva || !gva_canonical(m, last) || last >> 63)
                 return walk_fail(m, &at, GVA_FAULT_NON_CANONICAL, -EINVAL);
-        r = gather_table(g, m, mem_levels(m), cr3 & PTE_PFN, gva, last);
+        if (g->n_parts == GATHER_PARTS)
+                return -EOVERFLOW;
+        g->part[g->n_parts++] = (struct gva_part){ offset, len };
+        return gather_table(g, m, mem_levels(m), cr3 & PTE_PFN, gva, last);
+}
+
+int gather_add(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t offset, uint64_t len)
+{
+        int r;
+
+        m->fault = (struct gva_fault){ 0 };
+        r = add_part(g, m, cr3, offset, len);
         if (r < 0)
                 forget(g);
         return r;
+}
+
+int gather_walk(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t gva, uint64_t len)
+{
+        gather_begin(g, gva);
+        return gather_add(g, m, cr3, 0, len);
 }
 
 /* Two entries at a time, which compilers do not see by themselves at this level of optimisation. */

@@ -28,6 +28,8 @@ struct gather_transition {
         uint64_t entry;
 };
 
+#define GATHER_PARTS 16u /* as many as a frame can have rectangles of damage */
+
 struct gva_gather {
         struct gva_extent *extents;
         struct gather_run *runs;
@@ -37,8 +39,9 @@ struct gva_gather {
         size_t n_runs, max_runs;
         size_t n_entries, max_entries;
         size_t n_transitions, max_transitions;
-        uint64_t gva;
-        uint64_t len;
+        uint64_t gva;                       /* what offsets count from */
+        struct gva_part part[GATHER_PARTS]; /* translated; ascending */
+        size_t n_parts;
         struct pte_trail trail;
         size_t walk_run; /* first run of the walk that trail keeps */
         size_t proto_run; /* run that prototype entries were last added to; 0: none yet, the root's run is first */
@@ -64,14 +67,22 @@ struct gather_page {
 
 void gather_page_init(struct gather_page *p);
 
+/* Forgets all, and lets offsets count from @gva. */
+void gather_begin(struct gva_gather *g, uint64_t gva);
+
 /**
- * gather_walk() - translate [gva, gva + len)
- * @len: bytes, > 0, at most what @g has room for
+ * gather_add() - translate a part: [gva + offset, gva + offset + len)
+ * @offset: behind the part added before, with no page in common
+ * @len:    bytes, > 0; all parts together at most what @g has room for
  *
- * Pages in transition are among the extents, and named in @g->transitions.
+ * Pages in transition are among the extents, and named in @g->transitions. Costs the walk down to the part beside the part
+ * itself, so parts that are near each other are better one.
  *
- * Return: 0, -EOVERFLOW (no room), or as gva_translate(). After a failure @g holds nothing.
+ * Return: 0, -EOVERFLOW (no room, more than GATHER_PARTS parts), or as gva_translate(). After a failure @g holds nothing.
  */
+int gather_add(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t offset, uint64_t len);
+
+/* One part, [gva, gva + len), and nothing before it. */
 int gather_walk(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t gva, uint64_t len);
 
 /**

@@ -52,7 +52,8 @@ int vgpup_read_control(vgpup_region *r, vmie_mem *m, vgpu_control_t *out)
         r->skip = VGPUP_SKIP_NONE;
         rc = region_open_window(r, m);
         if (rc == 1)
-                rc = window_gather(&r->window, m, &r->frame, gva, sizeof(control));
+                rc = window_gather(
+                        &r->window, m, &r->frame, gva, &(struct gva_part){ 0, sizeof(control) }, 1);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
         read_fence();

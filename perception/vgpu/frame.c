@@ -106,32 +106,24 @@ static void fill_sample(vgpup_region *r, const struct slot_copy *copy, struct vg
                 .flags = line->flags,
                 .run_epoch = line->run_epoch,
                 .n_damage = usable_damage(copy),
-                .extents = r->frame.extents,
-                .n_extents = r->frame.n_extents,
                 .seq = copy->seq,
         };
         if (ret->n_damage > 0) {
                 ret->damage_base = line->damage_base;
                 memcpy(ret->damage, copy->damage, ret->n_damage * sizeof(ret->damage[0]));
         }
+        gather_begin(&r->frame, 0); /* what was mapped for another sample is nothing of this one */
         r->sample.slot = copy->slot;
         r->sample.seq = copy->seq;
         r->sample.frame_id = line->frame_id;
         r->sample.open = true;
 }
 
-static int gather_slot(vgpup_region *r, vmie_mem *m, uint32_t slot, uint64_t bytes)
-{
-        uint64_t offset = VGPU_RING_OFFSET + slot * r->candidate.slot_stride;
-
-        return window_gather(&r->window, m, &r->frame, r->candidate.region_gva + offset, bytes);
-}
-
 /* One look at the newest slot. Return: 1, 0 with r->skip set, or < 0. */
-static int try_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret)
+static int try_open(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret)
 {
         struct slot_copy copy;
-        uint32_t latest, seq;
+        uint32_t latest;
         uint64_t bytes;
         int rc;
 
@@ -156,29 +148,83 @@ static int try_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_samp
                 return region_skip(r, VGPUP_SKIP_MALFORMED);
         if (bytes > cap)
                 return region_skip(r, VGPUP_SKIP_TOO_BIG);
-        rc = gather_slot(r, m, latest, bytes);
-        if (rc <= 0)
-                return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
-        read_fence();
-        rc = read_seq(r, m, latest, &seq);
-        if (rc < 0)
-                return rc;
-        if (seq != copy.seq)
-                return region_skip(r, VGPUP_SKIP_BUSY);
         fill_sample(r, &copy, ret);
         return 1;
 }
 
-int vgpup_sample_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret)
+/* Of the one window there is: a handle's last sample, and not yet over. */
+static bool is_open(const vgpup_region *r, const struct vgpup_sample *s)
+{
+        return r->sample.open && s->seq == r->sample.seq && s->slot == r->sample.slot;
+}
+
+/* Ascending, within the frame, no page in two of them. */
+static bool parts_fit(const struct vgpup_sample *s, const struct gva_part *parts, size_t n)
+{
+        uint64_t from = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (parts[i].offset < from || parts[i].offset > s->bytes || parts[i].len == 0 ||
+                        parts[i].len > s->bytes - parts[i].offset)
+                        return false;
+                from = parts[i].offset + parts[i].len;
+                from = (from + GVA_PAGE_BYTES - 1) & ~(uint64_t)(GVA_PAGE_BYTES - 1);
+        }
+        return n > 0 && n <= GATHER_PARTS;
+}
+
+int vgpup_sample_map(vgpup_region *r, vmie_mem *m, struct vgpup_sample *s,
+        const struct gva_part *parts, size_t n)
+{
+        uint64_t offset = VGPU_RING_OFFSET + s->slot * r->candidate.slot_stride;
+        uint32_t seq;
+        int rc;
+
+        if (!is_open(r, s) || !parts_fit(s, parts, n))
+                return -EINVAL;
+        r->skip = VGPUP_SKIP_NONE;
+        rc = window_gather(&r->window, m, &r->frame, r->candidate.region_gva + offset, parts, n);
+        if (rc <= 0)
+                return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
+        read_fence();
+        rc = read_seq(r, m, s->slot, &seq);
+        if (rc < 0)
+                return rc;
+        if (seq != s->seq)
+                return region_skip(r, VGPUP_SKIP_BUSY);
+        s->extents = r->frame.extents;
+        s->n_extents = r->frame.n_extents;
+        return 1;
+}
+
+int vgpup_sample_open(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret)
 {
         int rc = 0;
 
         r->skip = VGPUP_SKIP_NONE;
         for (int i = 0; i < REGION_RETRIES; i++) {
-                rc = try_begin(r, m, cap, ret);
+                rc = try_open(r, m, cap, ret);
                 if (rc != 0 || r->skip != VGPUP_SKIP_BUSY)
                         break;
         }
+        return rc;
+}
+
+int vgpup_sample_begin(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret)
+{
+        struct vgpup_sample s;
+        int rc = 0;
+
+        r->skip = VGPUP_SKIP_NONE;
+        for (int i = 0; i < REGION_RETRIES; i++) {
+                rc = try_open(r, m, cap, &s);
+                if (rc == 1)
+                        rc = vgpup_sample_map(r, m, &s, &(struct gva_part){ 0, s.bytes }, 1);
+                if (rc != 0 || r->skip != VGPUP_SKIP_BUSY)
+                        break;
+        }
+        if (rc == 1)
+                *ret = s;
         return rc;
 }
 
@@ -187,7 +233,7 @@ int vgpup_sample_recheck(
 {
         int rc;
 
-        if (!r->sample.open || s->seq != r->sample.seq || s->slot != r->sample.slot)
+        if (!is_open(r, s))
                 return -EINVAL;
         read_fence();
         rc = gather_recheck(&r->frame, m, offset, len);
@@ -199,7 +245,7 @@ int vgpup_sample_commit(vgpup_region *r, vmie_mem *m, const struct vgpup_sample 
         uint32_t seq;
         int rc;
 
-        if (!r->sample.open || s->seq != r->sample.seq || s->slot != r->sample.slot)
+        if (!is_open(r, s))
                 return -EINVAL;
         r->sample.open = false;
         read_fence();

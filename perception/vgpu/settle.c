@@ -43,30 +43,32 @@ static bool has_stood(
         return false;
 }
 
-/* Every page of the part: one that is mapped again, or gone, starts anew the next time. */
-static bool look(struct settle *s, const struct gva_gather *g, uint64_t now)
+/* Every page of a part: one that is mapped again, or gone, starts anew the next time. @t: the part's first transition. */
+static bool look(struct settle *s, const struct gva_gather *g, const struct gva_part *part,
+        uint64_t now, size_t *t)
 {
-        size_t first = (g->gva - s->region_gva) / GVA_PAGE_BYTES;
-        size_t last = (g->gva - s->region_gva + (g->len - 1)) / GVA_PAGE_BYTES;
+        uint64_t begin = g->gva + part->offset - s->region_gva;
+        size_t first = begin / GVA_PAGE_BYTES, last = (begin + (part->len - 1)) / GVA_PAGE_BYTES;
         bool all = true;
-        size_t t = 0;
 
         for (size_t i = first; i <= last && i < s->n_pages; i++) {
                 uint64_t gva = s->region_gva + i * GVA_PAGE_BYTES;
 
-                if (t < g->n_transitions &&
-                        g->gva + g->transitions[t].offset <= gva + GVA_PAGE_BYTES - 1)
-                        all &= has_stood(s, &s->pages[i], &g->transitions[t++], now);
+                if (*t < g->n_transitions &&
+                        g->gva + g->transitions[*t].offset <= gva + GVA_PAGE_BYTES - 1)
+                        all &= has_stood(s, &s->pages[i], &g->transitions[(*t)++], now);
                 else
                         forget(s, &s->pages[i]);
         }
-        return all && t == g->n_transitions;
+        return all;
 }
 
 int settle_judge(struct settle *s, vmie_mem *m, uint64_t kcr3, const struct gva_gather *g)
 {
         struct gva_fault at = { .gva = g->gva };
         uint64_t now = 0;
+        bool all = true;
+        size_t t = 0;
         int r;
 
         if (g->n_transitions == 0 && s->n_known == 0)
@@ -81,5 +83,7 @@ int settle_judge(struct settle *s, vmie_mem *m, uint64_t kcr3, const struct gva_
                 if (r <= 0)
                         return r;
         }
-        return look(s, g, now);
+        for (size_t i = 0; i < g->n_parts; i++)
+                all &= look(s, g, &g->part[i], now, &t);
+        return all && t == g->n_transitions;
 }

@@ -37,17 +37,20 @@ static int check_identity(const struct window *w, vmie_mem *m)
         return memcmp(&now, &w->identity, sizeof(now)) == 0 ? 0 : -ESTALE;
 }
 
-int window_gather(
-        struct window *w, vmie_mem *m, struct gva_gather *frame, uint64_t gva, uint64_t len)
+int window_gather(struct window *w, vmie_mem *m, struct gva_gather *frame, uint64_t gva,
+        const struct gva_part *parts, size_t n)
 {
-        int r;
+        int r = 0;
 
-        r = gather_walk(frame, m, w->proc.cr3, gva, len);
+        gather_begin(frame, gva);
+        for (size_t i = 0; i < n && r == 0; i++)
+                r = gather_add(frame, m, w->proc.cr3, parts[i].offset, parts[i].len);
         return r < 0 ? r : settle_judge(&w->settle, m, w->anchors.kcr3, frame);
 }
 
 int window_open(struct window *w, vmie_mem *m)
 {
+        static const struct gva_part block = { 0, VGPU_PRODUCER_BYTES };
         int r;
 
         r = win32_anchors_check(&w->anchors, m);
@@ -58,7 +61,7 @@ int window_open(struct window *w, vmie_mem *m)
         if (r < 0)
                 return r;
         read_fence();
-        r = window_gather(w, m, &w->block.g, w->region_gva, VGPU_PRODUCER_BYTES);
+        r = window_gather(w, m, &w->block.g, w->region_gva, &block, 1);
         if (r <= 0)
                 return r;
         read_fence();

@@ -35,14 +35,15 @@ void window_init(struct window *w, const struct win32_anchors *a, const process 
 int window_open(struct window *w, vmie_mem *m);
 
 /**
- * window_gather() - where the bytes of a part of the region are
+ * window_gather() - where the bytes of parts of the region are
  * @frame: receives entries and pieces
- * @gva:   in the region
+ * @gva:   in the region; offsets count from it
+ * @parts: as gather_add() takes them, one after the other
  *
  * Return: 1, 0 (a page is in transition and has not stood), or a read error.
  */
-int window_gather(
-        struct window *w, vmie_mem *m, struct gva_gather *frame, uint64_t gva, uint64_t len);
+int window_gather(struct window *w, vmie_mem *m, struct gva_gather *frame, uint64_t gva,
+        const struct gva_part *parts, size_t n);
 
 /* Copies from the producer block through the translation the window was opened with. Return: 0, or a read error. */
 int window_read(const struct window *w, vmie_mem *m, uint32_t offset, void *dst, size_t len);

@@ -64,7 +64,8 @@ static inline void bind_region(struct rig *rig)
         assert_non_null(rig->view.region);
 }
 
-static inline void rig_open_named(struct rig *rig, bool staging, const char *producer)
+static inline void rig_open_as(
+        struct rig *rig, bool staging, const char *producer, uint64_t slot_stride)
 {
         struct windows_config config = windows_known(19045);
         struct server_failure why;
@@ -74,7 +75,7 @@ static inline void rig_open_named(struct rig *rig, bool staging, const char *pro
         windows_init(&rig->w, &config);
         share_ram(rig);
         p = windows_process(&rig->w, 4242, producer);
-        region_init(&rig->r, &rig->w, &p, REGION_GVA, TEST_STRIDE_BYTES, 2);
+        region_init(&rig->r, &rig->w, &p, REGION_GVA, slot_stride, 2);
         region_publish(&rig->r, 32, 16, 128);
 
         rig->config.ring.max_bytes = UINT64_C(2) << 30;
@@ -99,6 +100,17 @@ static inline void rig_open_named(struct rig *rig, bool staging, const char *pro
         rig->view.ctx = rig;
         bind_region(rig);
         image_calm(&rig->w.image);
+}
+
+static inline void rig_open_named(struct rig *rig, bool staging, const char *producer)
+{
+        rig_open_as(rig, staging, producer, TEST_STRIDE_BYTES);
+}
+
+/* Slots for frames of @slot_stride bytes. */
+static inline void rig_open_large(struct rig *rig, bool staging, uint64_t slot_stride)
+{
+        rig_open_as(rig, staging, "producer.exe", slot_stride);
 }
 
 static inline void rig_open(struct rig *rig, bool staging)

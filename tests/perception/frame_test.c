@@ -304,6 +304,113 @@ static void another_look_ends_a_sample(void **state)
         fixture_close(&f);
 }
 
+/* Of the last 64x64 frame: pages 0, 1, 2 and 3, of which no two are neighbours. */
+static void parts_of_a_frame_are_found_without_the_rest(void **state)
+{
+        static const struct gva_part parts[] = { { 0x800, 0x100 }, { 0x2000, 0x1800 } };
+        struct vgpup_sample whole, s;
+        struct fixture f;
+
+        (void)state;
+        fixture_open(&f);
+        region_publish(&f.r, 64, 64, 256);
+        assert_int_equal(vgpup_sample_begin(f.region, f.m, SIZE_MAX, &whole), 1);
+        assert_int_equal(vgpup_sample_open(f.region, f.m, SIZE_MAX, &s), 1);
+        assert_int_equal(s.n_extents, 0);
+        assert_int_equal(s.bytes, whole.bytes);
+        assert_int_equal(vgpup_sample_map(f.region, f.m, &s, parts, 2), 1);
+        assert_int_equal(s.n_extents, 3);
+        assert_int_equal(s.extents[0].offset, 0x800);
+        assert_int_equal(s.extents[0].len, 0x100);
+        assert_int_equal(s.extents[1].offset, 0x2000);
+        assert_int_equal(s.extents[2].offset, 0x3000);
+        assert_int_equal(s.extents[2].len, 0x800);
+        assert_int_equal(vgpup_sample_recheck(f.region, f.m, &s, 0x2000, 0x1800), 1);
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), 1);
+        fixture_close(&f);
+}
+
+static void parts_that_leave_the_frame_or_share_a_page_are_refused(void **state)
+{
+        static const struct gva_part cases[][2] = {
+                { { 0, 0 } },
+                { { 0x3fff, 2 } },
+                { { 0x4001, 1 } },
+                { { UINT64_MAX, 2 } },
+                { { 0, UINT64_MAX } },
+                { { 0x2000, 1 }, { 0, 1 } },
+                { { 0x2000, 1 }, { 0x2800, 1 } },
+                { { 0x800, 0x1001 }, { 0x1fff, 1 } },
+        };
+        struct gva_part many[VGPU_MAX_DAMAGE + 1];
+        struct vgpup_sample s;
+        struct fixture f;
+
+        (void)state;
+        fixture_open(&f);
+        region_publish(&f.r, 64, 64, 256);
+        assert_int_equal(vgpup_sample_open(f.region, f.m, SIZE_MAX, &s), 1);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                assert_int_equal(
+                        vgpup_sample_map(f.region, f.m, &s, cases[i], cases[i][1].len > 0 ? 2 : 1),
+                        -EINVAL);
+        for (size_t i = 0; i < VGPU_MAX_DAMAGE + 1; i++)
+                many[i] = (struct gva_part){ i * 0x1000, 1 };
+        assert_int_equal(vgpup_sample_map(f.region, f.m, &s, many, 0), -EINVAL);
+        assert_int_equal(vgpup_sample_map(f.region, f.m, &s, many, VGPU_MAX_DAMAGE + 1), -EINVAL);
+        assert_int_equal(s.n_extents, 0);
+        fixture_close(&f);
+}
+
+static void remap(struct fixture *f, uint64_t offset)
+{
+        uint64_t gva = f->r.gva + VGPU_RING_OFFSET + f->r.block->latest * f->r.slot_stride + offset;
+        uint64_t at = image_entry(&f->w.image, f->r.proc.cr3, gva, 1);
+
+        image_put64(&f->w.image, at, image_get64(&f->w.image, at) ^ 0x1000);
+}
+
+static void a_commit_is_about_the_parts_that_were_mapped(void **state)
+{
+        static const struct gva_part part = { 0x1000, 0x1000 };
+        struct vgpup_sample s;
+        struct fixture f;
+
+        (void)state;
+        fixture_open(&f);
+        region_publish(&f.r, 64, 64, 256);
+        assert_int_equal(vgpup_sample_open(f.region, f.m, SIZE_MAX, &s), 1);
+        assert_int_equal(vgpup_sample_map(f.region, f.m, &s, &part, 1), 1);
+        remap(&f, 0x1000);
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), 0);
+        assert_int_equal(vgpup_last_skip(f.region), VGPUP_SKIP_REMAPPED);
+        remap(&f, 0x1000);
+
+        assert_int_equal(vgpup_sample_open(f.region, f.m, SIZE_MAX, &s), 1);
+        assert_int_equal(vgpup_sample_map(f.region, f.m, &s, &part, 1), 1);
+        remap(&f, 0x2000);
+        assert_int_equal(vgpup_sample_commit(f.region, f.m, &s), 1);
+        fixture_close(&f);
+}
+
+static void a_frame_that_is_torn_while_it_is_mapped_is_busy(void **state)
+{
+        static const struct gva_part part = { 0, 0x1000 };
+        struct vgpup_sample s;
+        struct fixture f;
+
+        (void)state;
+        fixture_open(&f);
+        assert_int_equal(vgpup_sample_open(f.region, f.m, SIZE_MAX, &s), 1);
+        f.r.block->slot[f.r.block->latest].seq++;
+        assert_int_equal(vgpup_sample_map(f.region, f.m, &s, &(struct gva_part){ 0, 64 }, 1), 0);
+        assert_int_equal(vgpup_last_skip(f.region), VGPUP_SKIP_BUSY);
+        assert_int_equal(s.n_extents, 0);
+        f.r.block->slot[f.r.block->latest].seq++;
+        assert_int_equal(vgpup_sample_map(f.region, f.m, &s, &part, 1), -EINVAL);
+        fixture_close(&f);
+}
+
 static void a_peek_tells_of_newer_frames_only(void **state)
 {
         struct fixture f;
@@ -445,6 +552,10 @@ int main(void)
                 cmocka_unit_test(a_sample_taken_apart_counts_when_committed),
                 cmocka_unit_test(a_sample_cannot_be_committed_twice_or_instead_of_another),
                 cmocka_unit_test(another_look_ends_a_sample),
+                cmocka_unit_test(parts_of_a_frame_are_found_without_the_rest),
+                cmocka_unit_test(parts_that_leave_the_frame_or_share_a_page_are_refused),
+                cmocka_unit_test(a_commit_is_about_the_parts_that_were_mapped),
+                cmocka_unit_test(a_frame_that_is_torn_while_it_is_mapped_is_busy),
                 cmocka_unit_test(a_torn_frame_is_vouched_for_by_all_but_its_pages),
                 cmocka_unit_test(the_slots_tell_of_frames_that_were_not_sampled),
                 cmocka_unit_test(a_peek_tells_of_newer_frames_only),

@@ -186,6 +186,13 @@ uint8_t *ring_slot_begin(struct ring *r)
         return r->slots + r->open_slot * r->identity.slot_bytes;
 }
 
+uint32_t ring_open_slot(const struct ring *r)
+{
+        assert(r->open_slot != LEASE_NO_SLOT);
+
+        return r->open_slot;
+}
+
 void ring_slot_abort(struct ring *r, size_t touched)
 {
         assert(r->open_slot != LEASE_NO_SLOT && touched <= r->identity.slot_bytes);

@@ -156,6 +156,9 @@ void ring_announce(struct ring *r, bool on);
  */
 uint8_t *ring_slot_begin(struct ring *r);
 
+/* Which slot is open: an index below slot_count. Between begin and publish or abort. What is in it stays what was last written. */
+uint32_t ring_open_slot(const struct ring *r);
+
 /**
  * ring_slot_abort() - give the open slot up
  * @touched: bytes from its start that may have been written

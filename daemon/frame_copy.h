@@ -1,0 +1,35 @@
+/*
+ * frame_copy.h - the bytes of a frame out of the guest, chunk by chunk
+ *
+ * What is copied may lie where clients can see it before it counts. So the entries it was read through are looked at again
+ * after every 2 MiB: what a stale translation could show to one who peeks is bounded to that.
+ */
+#ifndef VGPUD_FRAME_COPY_H
+#define VGPUD_FRAME_COPY_H
+
+#include "patch.h"
+#include "vgpu_source.h"
+
+struct frame_copy {
+        vgpup_region *region;
+        vmie_mem *mem;
+        vgpu_source *source;
+        struct vgpup_sample sample; /* opened */
+        uint8_t *dst;               /* room for sample.bytes */
+        size_t copied;              /* bytes that were asked for; to begin with 0 */
+        size_t touched; /* bytes from the start of @dst that may have been written; likewise */
+};
+
+/**
+ * frame_copy_run() - translate and copy what a patch asks for
+ * @c:     its sample gets extents
+ * @patch: of this frame
+ *
+ * The caller commits the sample after 1, and throws away what was touched otherwise. While nothing is touched what was in @dst
+ * is there still.
+ *
+ * Return: 1, 0 (torn, or translations moved), < 0.
+ */
+int frame_copy_run(struct frame_copy *c, const struct patch *patch);
+
+#endif /* VGPUD_FRAME_COPY_H */
