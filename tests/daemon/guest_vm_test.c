@@ -309,9 +309,61 @@ static void another_state_is_told_at_once_and_the_same_one_is_not(void **state)
         assert_int_equal(n_told, 2);
 }
 
+/* guest.logged is the last reason that got a line. */
+static void what_mends_itself_is_no_line_and_what_lasts_is_one(void **state)
+{
+        static const struct {
+                enum guest_state in;
+                enum guest_event event;
+        } cases[] = {
+                { GUEST_ATTACHING, GUEST_EV_ATTACH_FAILED },
+                { GUEST_SEARCHING, GUEST_EV_NO_CANDIDATES },
+                { GUEST_SEARCHING, GUEST_EV_STILL_SILENT },
+        };
+        struct rig rig;
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                rig_open(&rig);
+                rig.guest.state = cases[i].in;
+                rig.guest.phase_ns = uv_hrtime();
+                guest_set_reason(&rig.guest, "Nothing is found");
+                guest_post(&rig.guest, cases[i].event);
+                assert_string_equal(rig.guest.logged, "");
+                rig.guest.phase_ns -= UINT64_C(10000000000);
+                guest_post(&rig.guest, cases[i].event);
+                assert_string_equal(rig.guest.logged, "Nothing is found");
+                rig_close(&rig);
+        }
+}
+
+/* The first reason at once, another one when it has stood and the first has been true for a while. */
+static void a_ram_file_that_is_being_made_is_no_news(void **state)
+{
+        struct rig rig;
+
+        (void)state;
+        rig_open(&rig);
+        rig.guest.has_monitor = false;
+        guest_set_reason(&rig.guest, "No such file");
+        guest_post(&rig.guest, GUEST_EV_RAM_GONE);
+        assert_string_equal(rig.guest.logged, "No such file");
+        guest_set_reason(&rig.guest, "It is empty");
+        guest_post(&rig.guest, GUEST_EV_RAM_GONE);
+        rig.guest.phase_ns -= UINT64_C(10000000000);
+        assert_string_equal(rig.guest.logged, "No such file");
+        rig.guest.seen_ns -= UINT64_C(1000000000);
+        guest_post(&rig.guest, GUEST_EV_RAM_GONE);
+        assert_string_equal(rig.guest.logged, "It is empty");
+        rig.guest.has_monitor = true;
+        rig_close(&rig);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_mends_itself_is_no_line_and_what_lasts_is_one),
+                cmocka_unit_test(a_ram_file_that_is_being_made_is_no_news),
                 cmocka_unit_test(another_state_is_told_at_once_and_the_same_one_is_not),
                 cmocka_unit_test(a_machine_that_runs_again_is_looked_at_anew),
                 cmocka_unit_test(a_machine_that_is_reset_while_it_stands_is_not_read),
