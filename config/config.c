@@ -272,6 +272,7 @@ bool config_error_is_final(int error)
         case ENFILE:
         case EIO:
         case EAGAIN:
+        case EINTR:
                 return false;
         default:
                 return error < 0;

@@ -1,8 +1,11 @@
 /* main.c - vgpud's command line: load the configuration, say what is wrong with all of it, run */
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/config.h"
 #include "daemon.h"
@@ -116,7 +119,10 @@ static int check(const struct options *options, const struct vgpu_config *config
         config_report_print(stderr, report);
         if (!options->quiet)
                 config_print(stdout, config, report);
-        return EXIT_OK;
+        if (fflush(stdout) == 0)
+                return EXIT_OK;
+        fprintf(stderr, "vgpud: cannot write the result: %s\n", strerror(errno));
+        return EXIT_FAILED;
 }
 
 static int serve(
@@ -135,8 +141,19 @@ static int serve(
                 config_problem_text(report, i, text, sizeof(text));
                 journal_log(LOG_WARNING, "%s", text);
         }
-        signal(SIGPIPE, SIG_IGN);
         return ends[daemon_run(path, config)];
+}
+
+/* What is closed here would be the number of the next file that is opened, and the log would be written into that. */
+static void fill_standard_fds(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd > STDERR_FILENO)
+                close(fd);
 }
 
 /* Who reloads us before we are ready means what is being read, or the file as it is by then: reload.c lets the signal in. */
@@ -157,9 +174,11 @@ int main(int argc, char **argv)
         char machine[CONFIG_TEXT_MAX];
         int status, error;
 
+        fill_standard_fds();
         status = parse(argc, argv, &options);
         if (status >= 0)
                 return status;
+        signal(SIGPIPE, SIG_IGN);
         journal_init();
         config_machine(options.config, machine);
         journal_set_vm(machine);

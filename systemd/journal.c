@@ -63,9 +63,15 @@ static bool stderr_is_journal(void)
         return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
+/* Where it is not, in a root folder of one's own, say, sd_journal_sendv() drops everything and returns 0. */
+static bool journal_is_there(void)
+{
+        return access("/run/systemd/journal/socket", W_OK) == 0;
+}
+
 void journal_init(void)
 {
-        atomic_store(&to_journal, stderr_is_journal());
+        atomic_store(&to_journal, stderr_is_journal() && journal_is_there());
 }
 
 void journal_set_level(int priority)
