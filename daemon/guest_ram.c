@@ -162,6 +162,9 @@ static bool plan_from_process(struct guest *g, struct plan *plan)
                         "Process %d has several memfd backends: give [guest] qmp, which tells them "
                         "apart",
                         g->process.pid);
+        else if (plan->denied)
+                guest_set_reason(
+                        g, "The RAM of process %d is out of this user's reach", g->process.pid);
         else if (r < 0)
                 guest_set_reason(g, "No memfd backend in process %d: %s", g->process.pid,
                         r == -ENOENT ? "name its file in [guest] ram, or give [guest] qmp"
