@@ -3,6 +3,8 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "ctl.h"
 #include "doctor.h"
@@ -22,14 +24,45 @@ static const struct {
         [DOCTOR_SKIPPED] = { "skipped", COLOUR_DIM },
 };
 
+struct sheet {
+        bool no_next;
+        int width; /* of the terminal; 0: there is none, and lines are as long as they are */
+};
+
+/* A pager that cuts long lines off would keep the half that matters to itself. */
+static void print_wrapped(const char *text, int indent, int width)
+{
+        int room = width > indent + 20 ? width - indent : 0;
+        size_t len = strlen(text);
+
+        while (room && len > (size_t)room) {
+                size_t n = (size_t)room;
+
+                while (n > 0 && text[n] != ' ')
+                        n--;
+                /* A word that is longer than a line. */
+                if (n == 0)
+                        n = (size_t)room;
+                printf("%.*s\n%*s", (int)n, text, indent, "");
+                text += n;
+                text += *text == ' ';
+                len = strlen(text);
+        }
+        puts(text);
+}
+
 static void print(void *ctx, const struct doctor_check *check, const struct doctor_finding *f)
 {
-        const struct ctl *ctl = ctx;
+        const struct sheet *sheet = ctx;
+        const int indent = 7 + 2 + WIDTH + 2;
 
-        printf("%s%-7s%s  %-*s  %s\n", colour(results[f->result].colour), results[f->result].word,
-                colour(COLOUR_OFF), WIDTH, check->name, f->text);
-        if (f->next[0] && !ctl->no_legend)
-                printf("%*s-> %s\n", 7 + 2 + WIDTH + 2, "", f->next);
+        printf("%s%-7s%s  %-*s  ", colour(results[f->result].colour), results[f->result].word,
+                colour(COLOUR_OFF), WIDTH, check->name);
+        print_wrapped(f->text, indent, sheet->width);
+        if (f->next[0] && !sheet->no_next) {
+                printf("%*s-> ", indent, "");
+                print_wrapped(f->next, indent + 3, sheet->width);
+        }
 }
 
 static void add(void *ctx, const struct doctor_check *check, const struct doctor_finding *f)
@@ -92,6 +125,13 @@ static char *only_name(void)
         return name;
 }
 
+static int terminal_width(void)
+{
+        struct winsize size;
+
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 static int examine(struct ctl *ctl, const char *name)
 {
         char path[512];
@@ -108,8 +148,10 @@ static int examine(struct ctl *ctl, const char *name)
         if (ctl->json) {
                 sound = examine_json(ctl, &d);
         } else {
+                struct sheet sheet = { .no_next = ctl->no_legend, .width = terminal_width() };
+
                 pager_open(ctl);
-                sound = doctor_examine(&d, print, ctl);
+                sound = doctor_examine(&d, print, &sheet);
         }
         doctor_deinit(&d);
         return ctl_done() == CTL_OK && sound ? CTL_OK : CTL_FAILED;

@@ -90,6 +90,33 @@ serve
 run 80x24 "$vgpuctl" --socket "$dir/demo.sock" status
 becomes status-80x24 'ended with 0'
 
+# Long output goes through the pager of the administrator's choice, and into no other place.
+paged="SYSTEMD_PAGERSECURE=0 SYSTEMD_PAGER='sed s/^/paged:/' $vgpuctl --socket $dir/demo.sock"
+run 80x24 "$paged status"
+shows 'paged:       State: streaming'
+run 80x24 "$paged status --no-pager"
+shows $'\n         RAM: /dev/shm'
+run 80x24 "$paged status -j"
+shows '"uptime_ms": 200000'
+# One that may start programs is not run with rights that the login session lacks.
+run 80x24 "SYSTEMD_PAGERSECURE=1 SYSTEMD_PAGER='sed s/^/paged:/' $vgpuctl --socket $dir/demo.sock clients"
+shows 'UID  USER'
+[[ $(seen) != *paged* ]] || { echo "a pager that is not trusted was run"; failed=1; }
+
+# coloured: is there an escape for bold red on the screen?
+coloured() { term capture-pane -pe | grep -q $'\e\[1m\e\[31m\|\e\[31m'; }
+run 80x60 "$vgpuctl doctor no-such-machine"
+shows 'ended with 1'
+coloured || { echo "the doctor has no colours"; failed=1; }
+for off in NO_COLOR=1 SYSTEMD_COLORS=0 TERM=dumb; do
+        run 80x60 "$off $vgpuctl doctor no-such-machine"
+        shows 'ended with 1'
+        ! coloured || { echo "the doctor has colours with $off"; failed=1; }
+done
+run 80x60 "NO_COLOR=1 SYSTEMD_COLORS=1 $vgpuctl doctor no-such-machine"
+shows 'ended with 1'
+coloured || { echo "SYSTEMD_COLORS=1 does not go before NO_COLOR"; failed=1; }
+
 # From the second look on nothing moves any more: rates are of what came between two looks.
 top="$vgpuctl --socket $dir/demo.sock top"
 run 80x24 "$top"
