@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
+
 #define AGAIN_MS   1000
 #define MAX_RANGES 256
 
@@ -42,9 +44,9 @@ static void copy_text(char *dst, size_t cap, const char *src)
 
 static void ask_person(struct qmp *q, const char *line, qmp_reply reply)
 {
-        struct json_object *arguments = json_object_new_object();
+        struct json_object *arguments = json_new();
 
-        json_object_object_add(arguments, "command-line", json_object_new_string(line));
+        json_add(arguments, "command-line", json_text(line));
         qmp_execute(q, "human-monitor-command", arguments, reply);
 }
 
@@ -139,9 +141,9 @@ static void ask_backend(struct monitor *m)
                 return;
         }
         snprintf(path, sizeof(path), "/objects/%s", m->fresh.backend[m->next_backend].id);
-        arguments = json_object_new_object();
-        json_object_object_add(arguments, "path", json_object_new_string(path));
-        json_object_object_add(arguments, "property", json_object_new_string("mem-path"));
+        arguments = json_new();
+        json_add(arguments, "path", json_text(path));
+        json_add(arguments, "property", json_text("mem-path"));
         qmp_execute(&m->qmp, "qom-get", arguments, on_path);
 }
 

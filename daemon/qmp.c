@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "json.h"
+
 #define JSON_DEPTH 16 /* QEMU's answers to what we ask are four deep */
 
 static void on_timer(uv_timer_t *timer);
@@ -92,9 +94,10 @@ static bool take_line(struct qmp *q, const char *line, size_t len)
         struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
         struct json_object *object = NULL;
 
-        if (tokener)
+        if (tokener) {
                 object = json_tokener_parse_ex(tokener, line, (int)len);
-        json_tokener_free(tokener);
+                json_tokener_free(tokener);
+        }
         if (!json_object_is_type(object, json_type_object)) {
                 json_object_put(object);
                 return false;
@@ -270,19 +273,22 @@ static void send_line(int fd, const char *text, size_t len)
 
 void qmp_execute(struct qmp *q, const char *command, struct json_object *arguments, qmp_reply reply)
 {
-        struct json_object *request = json_object_new_object();
+        struct json_object *request = json_new();
         const char *text;
         size_t len;
 
         assert(q->state != QMP_DOWN && !q->reply);
-        json_object_object_add(request, "execute", json_object_new_string(command));
+        json_add(request, "execute", json_text(command));
         if (arguments)
-                json_object_object_add(request, "arguments", arguments);
+                json_add(request, "arguments", arguments);
         text = json_object_to_json_string_length(request, JSON_C_TO_STRING_PLAIN, &len);
         q->reply = reply;
         uv_timer_start(&q->timer, on_timer, QMP_TIMEOUT_MS, 0);
-        /* Requests are short and one at a time: a socket that does not take one whole is dead, and the timer says so. */
-        if (text)
+        /*
+         * Requests are short and one at a time: a socket that does not take one whole is dead, and the timer says so. It ends the
+         * wait for one that there was no memory for, too; half of one would be another question.
+         */
+        if (!json_was_short() && text)
                 send_line(q->fd, text, len);
         json_object_put(request);
 }
