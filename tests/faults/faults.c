@@ -17,6 +17,7 @@
 #include "calls.h"
 #include "daemon_proc.h"
 #include "lives.h"
+#include "monitor.h"
 #include "plan.h"
 #include "vgpu_client.h"
 
@@ -231,6 +232,8 @@ static bool sweep_all(const struct options *o)
         struct guest_proc guest = GUEST_PROC_NULL;
         struct daemon_proc daemon = DAEMON_PROC_NONE;
         struct world world = { .guest = &guest.facts };
+        char path[96];
+        pid_t monitor;
         bool well = true;
 
         if (guest_proc_spawn(&guest, args) < 0 ||
@@ -240,12 +243,17 @@ static bool sweep_all(const struct options *o)
                 exit(3);
         }
         world.socket = daemon.socket;
+        snprintf(path, sizeof(path), "%s/qmp", daemon.dir);
+        world.monitor = path;
+        monitor = monitor_start(path);
         await_stream(world.socket);
         for (size_t i = 0; i < n_lives; i++)
                 if (!o->life || strcmp(o->life, life_table[i].name) == 0)
                         well &= sweep(life_table[i], &world, o);
         well &= daemon_proc_stop(&daemon) == 0;
         guest_proc_stop(&guest);
+        kill(monitor, SIGKILL);
+        waitpid(monitor, NULL, 0);
         return well;
 }
 

@@ -46,12 +46,13 @@ static uint64_t now_ms(void)
         return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void write_config(const struct daemon_life *d, const struct guest_facts *guest)
+static void write_config(const struct daemon_life *d, const struct world *world)
 {
+        const struct guest_facts *guest = world->guest;
         FILE *f = fopen(d->config, "we");
 
-        fprintf(f, "[guest]\nram = %s\nmachine = %s\nram_size = %llu\n", guest->ram, guest->machine,
-                (unsigned long long)guest->ram_size);
+        fprintf(f, "[guest]\nram = %s\nmachine = %s\nram_size = %llu\nqmp = %s\n", guest->ram,
+                guest->machine, (unsigned long long)guest->ram_size, world->monitor);
         fprintf(f, "[ring]\nsocket = %s\nwake_batch = 1\n", d->socket);
         if (geteuid() == 0)
                 fputs("group = root\n[access]\nusers = root\ngroups = root\n", f);
@@ -72,7 +73,7 @@ static void leave_socket(const char *path)
         close(fd);
 }
 
-static void make_folder(struct daemon_life *d, const struct guest_facts *guest)
+static void make_folder(struct daemon_life *d, const struct world *world)
 {
         struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
@@ -84,7 +85,7 @@ static void make_folder(struct daemon_life *d, const struct guest_facts *guest)
         snprintf(d->config, sizeof(d->config), "%s/daemon.conf", d->dir);
         snprintf(d->socket, sizeof(d->socket), "%s/sock", d->dir);
         snprintf(d->notify, sizeof(d->notify), "%s/notify", d->dir);
-        write_config(d, guest);
+        write_config(d, world);
         leave_socket(d->socket);
         memcpy(addr.sun_path, d->notify, sizeof(d->notify));
         d->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -239,7 +240,7 @@ void live_daemon(const struct life *life, const struct world *world, const struc
         bool asked;
 
         d.pixels = malloc(PIXELS_MOST);
-        make_folder(&d, world->guest);
+        make_folder(&d, world);
         snprintf(notify, sizeof(notify), "NOTIFY_SOCKET=%s", d.notify);
         d.s = subject_start(argv, environment, fault);
         asked = live_until_stop(&d);

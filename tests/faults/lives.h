@@ -29,6 +29,7 @@ struct outcome {
 struct world {
         const struct guest_facts *guest;
         const char *socket;
+        const char *monitor; /* socket of the guest's QEMU */
 };
 
 struct life {
