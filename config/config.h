@@ -100,6 +100,8 @@ struct vgpu_config {
                 uint32_t max_fps;
                 uint32_t poll_us;      /* look interval while frames come */
                 uint32_t idle_poll_ms; /* look interval after 1 s without a new frame */
+                enum vgpu_copy copy;   /* how frames are stored */
+                uint32_t copy_threads; /* that copy large ones */
         } pace;
 
         struct {

@@ -50,6 +50,8 @@ const struct config_key config_keys[] = {
         { "pace",  "max_fps",      &config_kind_number,  FIELD(pace.max_fps),      CONFIG_LIVE,    1, 1000, "240", NULL },
         { "pace",  "poll_us",      &config_kind_number,  FIELD(pace.poll_us),      CONFIG_LIVE,    50, 100000, "1000", NULL },
         { "pace",  "idle_poll_ms", &config_kind_number,  FIELD(pace.idle_poll_ms), CONFIG_LIVE,    1, 1000, "16", NULL },
+        { "pace",  "copy",         &config_kind_copy,    FIELD(pace.copy),         CONFIG_RESTART, 0, 0, "auto", NULL },
+        { "pace",  "copy_threads", &config_kind_number,  FIELD(pace.copy_threads), CONFIG_RESTART, 1, 2, "1", NULL },
 
         { "log",   "level",        &config_kind_level,   FIELD(log.level),         CONFIG_LIVE,    0, 0, "info", NULL },
 };

@@ -310,6 +310,26 @@ static bool print_machine(const struct config_key *key, const void *field, char 
 
 const struct config_kind config_kind_machine = { parse_machine, print_machine };
 
+static bool parse_copy(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
+{
+        (void)key;
+        if (vgpu_copy_from_name(text, field) < 0) {
+                snprintf(why->text, CONFIG_WHY_MAX, "auto, plain, stream or movsb");
+                return false;
+        }
+        return true;
+}
+
+static bool print_copy(const struct config_key *key, const void *field, char *text)
+{
+        (void)key;
+        snprintf(text, CONFIG_TEXT_MAX, "%s", vgpu_copy_name(*(const enum vgpu_copy *)field));
+        return true;
+}
+
+const struct config_kind config_kind_copy = { parse_copy, print_copy };
+
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static bool parse_text(

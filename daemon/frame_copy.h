@@ -2,11 +2,12 @@
  * frame_copy.h - the bytes of a frame out of the guest, chunk by chunk
  *
  * What is copied may lie where clients can see it before it counts. So the entries it was read through are looked at again
- * after every 2 MiB: what a stale translation could show to one who peeks is bounded to that.
+ * after every 2 MiB: what a stale translation could show to one who peeks is bounded to that, and with a helper to twice that.
  */
 #ifndef VGPUD_FRAME_COPY_H
 #define VGPUD_FRAME_COPY_H
 
+#include "copy_helper.h"
 #include "patch.h"
 #include "vgpu_source.h"
 
@@ -14,6 +15,8 @@ struct frame_copy {
         vgpup_region *region;
         vmie_mem *mem;
         vgpu_source *source;
+        struct copy_helper
+                *helper; /* takes chunks, too; NULL: none. Only where the source is shareable */
         struct vgpup_sample sample; /* opened */
         uint8_t *dst;               /* room for sample.bytes */
         size_t copied;              /* bytes that were asked for; to begin with 0 */

@@ -330,6 +330,8 @@ int guest_init(
         ram_shelf_init(&g->shelf, config);
         ram_helper_init(&g->helper, loop, config, guest_on_helper, g);
         stream_init(&g->stream, outlet, config->ring.staging);
+        if (config->pace.copy_threads > 1 && stream_use_helper(&g->stream) < 0)
+                journal_log(LOG_WARNING, "No second thread can be had; frames are copied by one");
         g->look_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         r = g->look_fd < 0 ? -errno : uv_poll_init(loop, &g->look, g->look_fd);
         if (r < 0) {

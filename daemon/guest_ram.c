@@ -482,6 +482,7 @@ void guest_open_ram(struct guest *g)
         ram_shelf_sweep(&g->shelf, g->config->guest.ram);
         source = open_ram(g);
         if (source) {
+                vgpu_source_set_copy(source, g->config->pace.copy);
                 g->ram = ram_new(source);
                 guest_set_reason(g, g->ram ? "Looking for a Windows kernel in the guest's memory"
                                            : "The daemon has no memory left; trying again");

@@ -14,8 +14,14 @@ void stream_init(struct stream *s, struct outlet *outlet, bool staging)
         *s = (struct stream){ .outlet = outlet, .use_staging = staging };
 }
 
+int stream_use_helper(struct stream *s)
+{
+        return s->helper ? 0 : copy_helper_new(&s->helper);
+}
+
 void stream_deinit(struct stream *s)
 {
+        s->helper = copy_helper_free(s->helper);
         free(s->staging);
         s->staging = NULL;
 }
@@ -310,6 +316,8 @@ static int look_for_frame(struct stream *s, const struct stream_view *view, enum
         uint64_t frame_id;
         int r;
 
+        if (s->helper && vgpu_source_is_shareable(view->source))
+                pass.copy.helper = s->helper;
         s->look_ns = pass.start_ns;
         *ret_saw = PACER_SAW_NOTHING;
         r = vgpup_peek(view->region, view->mem, &frame_id);

@@ -37,6 +37,7 @@ struct stream {
         uint8_t *staging; /* NULL: straight into the slot */
         uint64_t staging_bytes;
         bool use_staging;
+        struct copy_helper *helper; /* NULL: none */
         struct stream_counters counters;
         struct histogram sample_time; /* of frames copied and checked, from the look's begin */
         uint64_t look_ns;             /* when the last look began, CLOCK_MONOTONIC */
@@ -66,6 +67,10 @@ struct stream_view {
 };
 
 void stream_init(struct stream *s, struct outlet *outlet, bool staging);
+
+/* Large frames are copied by two threads from now on. Return: 0, or a negative errno: it stays at one. */
+int stream_use_helper(struct stream *s);
+
 void stream_deinit(struct stream *s);
 
 /* Another region is looked at from now on: what its damage is relative to is no frame of ours. */

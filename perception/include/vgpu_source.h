@@ -188,7 +188,13 @@ enum vgpu_copy {
         VGPU_COPY_PLAIN, /* as memcpy() does it: the frame stays in the caches where it fits */
         VGPU_COPY_STREAM, /* past the caches, by the widest registers there are; plain where that cannot be */
         VGPU_COPY_MOVSB, /* by one instruction that the processor makes the best of; plain likewise */
+        VGPU_N_COPIES,
 };
+
+const char *vgpu_copy_name(enum vgpu_copy way);
+
+/* Return: 0 and *ret, or -EINVAL. */
+int vgpu_copy_from_name(const char *name, enum vgpu_copy *ret);
 
 /* Before the first gather, or between two. Return: what was chosen, a word for a log; static storage. */
 const char *vgpu_source_set_copy(vgpu_source *s, enum vgpu_copy way);

@@ -1,12 +1,36 @@
 /* copy.c - which kind of copy, and pages in the order that suits it (see copy.h); the loops themselves are in copy_x86.c */
 #include "copy.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define LINE 64u
 
 /* Fewer bytes than that are not worth a store past the caches: a line that is not written whole costs a read. */
 #define SMALL 512u
+
+static const char *const names[VGPU_N_COPIES] = {
+        [VGPU_COPY_AUTO] = "auto",
+        [VGPU_COPY_PLAIN] = "plain",
+        [VGPU_COPY_STREAM] = "stream",
+        [VGPU_COPY_MOVSB] = "movsb",
+};
+
+const char *vgpu_copy_name(enum vgpu_copy way)
+{
+        return names[way];
+}
+
+int vgpu_copy_from_name(const char *name, enum vgpu_copy *ret)
+{
+        for (unsigned i = 0; i < VGPU_N_COPIES; i++) {
+                if (strcmp(name, names[i]) == 0) {
+                        *ret = i;
+                        return 0;
+                }
+        }
+        return -EINVAL;
+}
 
 static void plain_run(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *next)
 {

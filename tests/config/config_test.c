@@ -155,6 +155,8 @@ static void a_minimal_file_gets_every_default(void **state)
         assert_int_equal(cfg.pace.max_fps, 240);
         assert_int_equal(cfg.pace.poll_us, 1000);
         assert_int_equal(cfg.pace.idle_poll_ms, 16);
+        assert_int_equal(cfg.pace.copy, VGPU_COPY_AUTO);
+        assert_int_equal(cfg.pace.copy_threads, 1);
         assert_int_equal(cfg.log.level, LOG_INFO);
 }
 
@@ -168,7 +170,7 @@ static void a_minimal_file_gets_every_default(void **state)
         "intent_users = 1\nintent_groups = 2\nadmin_users = 3\nadmin_groups = 4294967294\n"        \
         "[control]\nsocket = /run/c.sock\nmode = 0660\ngroup = daemon\nuser = "                    \
         "12\n[pace]\nmax_fps = 1\npoll_us = 50\nidle_poll_ms = "                                   \
-        "1000\n[log]\nlevel = debug\n"
+        "1000\ncopy = movsb\ncopy_threads = 2\n[log]\nlevel = debug\n"
 
 static void ram_is_a_list_of_paths_or_is_asked_for(void **state)
 {
@@ -247,6 +249,8 @@ static void every_key_is_read(void **state)
         assert_int_equal(cfg.pace.max_fps, 1);
         assert_int_equal(cfg.pace.poll_us, 50);
         assert_int_equal(cfg.pace.idle_poll_ms, 1000);
+        assert_int_equal(cfg.pace.copy, VGPU_COPY_MOVSB);
+        assert_int_equal(cfg.pace.copy_threads, 2);
         assert_int_equal(cfg.log.level, LOG_DEBUG);
 }
 
@@ -335,6 +339,14 @@ static const struct value_case values[] = {
         { "pace", "poll_us", "100001", false },
         { "pace", "idle_poll_ms", "0", false },
         { "pace", "idle_poll_ms", "1001", false },
+        { "pace", "copy", "plain", true },
+        { "pace", "copy", "stream", true },
+        { "pace", "copy", "movsb", true },
+        { "pace", "copy", "auto", true },
+        { "pace", "copy", "memcpy", false },
+        { "pace", "copy", "Plain", false },
+        { "pace", "copy_threads", "0", false },
+        { "pace", "copy_threads", "3", false },
         { "guest", "ram_size", "4096", true },
         { "guest", "ram_size", "4K", true },
         { "guest", "ram_size", "65536G", true },

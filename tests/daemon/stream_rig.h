@@ -68,10 +68,13 @@ static inline void rig_open_as(
         struct rig *rig, bool staging, const char *producer, uint64_t slot_stride)
 {
         struct windows_config config = windows_known(19045);
+        size_t slots_bytes = 2 * slot_stride, rest_bytes = (size_t)8 << 20;
         struct server_failure why;
         struct guest_process p;
 
         memset(rig, 0, sizeof(*rig));
+        /* between two pages of a slot lies one that is none */
+        config.ram_bytes = slots_bytes > rest_bytes ? 2 * slots_bytes + rest_bytes : 0;
         windows_init(&rig->w, &config);
         share_ram(rig);
         p = windows_process(&rig->w, 4242, producer);
