@@ -2,6 +2,7 @@
 # filter.sh UNIT UNDER_FILTER VGPUD VGPUCTL GUEST - whatever the daemon does, the unit's filter of system calls lets it, and it needs
 # no privilege for it
 set -euo pipefail
+source "$(dirname "$0")/filter_names.sh"
 unit=$1
 shift
 command -v systemd-analyze >/dev/null || { echo "skipped: no systemd-analyze on this host"; exit 77; }
@@ -23,29 +24,7 @@ fail() {
         exit 1
 }
 
-# members WORD: the system calls of a group and its groups, or the call itself
-members() {
-        if [[ $1 != @* ]]; then
-                echo "$1"
-                return
-        fi
-        local name
-        systemd-analyze syscall-filter "$1" | sed '1d; s/#.*//' | while read -r name; do
-                [[ -z $name ]] || members "$name"
-        done
-}
-
-# As systemd reads it: an allow list begins with @default; a line adds to it, or with ~ takes away.
-declare -A allowed
-for name in $(members @default); do allowed[$name]=1; done
-while read -r line; do
-        for word in ${line#\~}; do
-                for name in $(members "$word"); do
-                        if [[ $line == '~'* ]]; then unset "allowed[$name]"; else allowed[$name]=1; fi
-                done
-        done
-done < <(sed -n 's/^SystemCallFilter=//p' "$unit")
-printf '%s\n' "${!allowed[@]}" >"$dir/names"
+filter_names "$unit" >"$dir/names"
 
 # Nobody has to be able to run these.
 chmod 755 "$dir"
