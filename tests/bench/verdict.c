@@ -45,7 +45,7 @@ static unsigned judge_awake(const struct plan *p, struct verdict *v)
 
         for (unsigned i = 0; i < sizeof(awake) / sizeof(awake[0]); i++) {
                 const struct row *row = plan_find(p, &plain, awake[i]);
-                double us = row ? median_us(p, row->handoff) : 0;
+                double us = row && !row->cost_only ? median_us(p, row->handoff) : 0;
 
                 if (us == 0)
                         continue;
