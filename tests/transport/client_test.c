@@ -527,6 +527,53 @@ static void a_daemon_of_another_major_is_refused_with_its_own_words(void **state
         impostor_stop(&im);
 }
 
+/* Whoever comes while a daemon goes, behind a socket that stays, is told so by the old one and heard by the new one. */
+static void a_daemon_that_is_stopping_is_no_answer_and_the_next_one_is(void **state)
+{
+        struct vgpu_msg_goodbye going = {
+                .header = message_header(VGPU_MSG_GOODBYE, sizeof(going)),
+                .reason = VGPU_GOODBYE_STOPPING,
+                .retry_ms = 1,
+                .text = "The daemon is stopping.",
+        };
+        struct vgpu_msg_goodbye denied = {
+                .header = message_header(VGPU_MSG_GOODBYE, sizeof(denied)),
+                .reason = VGPU_GOODBYE_DENIED,
+                .text = "Not you.",
+        };
+        struct vgpu_client_options options = { .flags = VGPU_CLIENT_NO_RECONNECT,
+                .timeout_ms = 60000 };
+        struct vgpu_client_failure why;
+        struct vgpu_client *c;
+        struct impostor im;
+        pid_t pid;
+
+        (void)state;
+        impostor_start(&im);
+        pid = fork();
+        if (pid == 0) {
+                char buf[256];
+                int fd = accept(im.listen_fd, NULL, NULL);
+
+                /* one that dies without a word, one that is asked to go, and one that stays */
+                close(fd);
+                fd = accept(im.listen_fd, NULL, NULL);
+                if (recv(fd, buf, sizeof(buf), 0) <= 0 ||
+                        message_send(fd, &going, sizeof(going), NULL, 0, NULL, 0) < 0)
+                        _exit(1);
+                close(fd);
+                fd = accept(im.listen_fd, NULL, NULL);
+                if (recv(fd, buf, sizeof(buf), 0) <= 0 ||
+                        message_send(fd, &denied, sizeof(denied), NULL, 0, NULL, 0) < 0)
+                        _exit(1);
+                _exit(0);
+        }
+        assert_int_equal(vgpu_client_connect(im.path, &options, &c, &why), -EACCES);
+        assert_string_equal(why.text, denied.text);
+        process_wait(pid);
+        impostor_stop(&im);
+}
+
 static void silence_times_out(void **state)
 {
         struct vgpu_client_options options = { .timeout_ms = 20 };
@@ -834,6 +881,7 @@ int main(void)
                 cmocka_unit_test(a_client_may_come_before_the_daemon),
                 cmocka_unit_test(without_a_daemon_connect_says_so),
                 cmocka_unit_test(a_daemon_of_another_major_is_refused_with_its_own_words),
+                cmocka_unit_test(a_daemon_that_is_stopping_is_no_answer_and_the_next_one_is),
                 cmocka_unit_test(silence_times_out),
                 cmocka_unit_test(a_ring_that_could_fault_is_not_taken),
                 cmocka_unit_test(a_descriptor_that_lies_is_not_believed),

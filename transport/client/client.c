@@ -97,17 +97,30 @@ static int take_time(struct vgpu_client *c, uint64_t now_ns)
         return 0;
 }
 
-/* Wait for the first welcome, or for why there is none. A full backlog (-EAGAIN) is only a reason to come again. */
+/*
+ * Is a lost connection only a reason to come again? A full backlog is, and so is a daemon that stops or dies under us: behind
+ * a socket that systemd keeps the next one is about to answer. Without such a socket there is nothing to connect to
+ * the next time, which is an answer.
+ */
+static bool next_may_answer(const struct vgpu_client *c)
+{
+        return c->phase == PHASE_OFFLINE &&
+               (c->last_error == -EAGAIN || c->last_error == -ECONNRESET ||
+                       (c->last_error == -ECONNREFUSED && c->goodbye == VGPU_GOODBYE_STOPPING));
+}
+
+/* Wait for the first welcome, or for why there is none. */
 static int first_welcome(struct vgpu_client *c)
 {
         uint64_t deadline_ns = monotonic_ns() + c->timeout_ns;
 
-        while (c->phase == PHASE_HELLO || (c->phase == PHASE_OFFLINE && c->last_error == -EAGAIN)) {
+        while (c->phase == PHASE_HELLO || next_may_answer(c)) {
                 uint64_t now_ns = monotonic_ns();
                 struct pollfd pfd = { .fd = c->epoll_fd, .events = POLLIN };
 
                 if (now_ns >= deadline_ns)
-                        return -ETIMEDOUT;
+                        return c->phase == PHASE_HELLO || c->last_error == -EAGAIN ? -ETIMEDOUT
+                                                                                   : c->last_error;
                 if (poll(&pfd, 1, (int)((deadline_ns - now_ns) / NS_PER_MS) + 1) < 0 &&
                         errno != EINTR)
                         return -errno;
@@ -135,7 +148,7 @@ int vgpu_client_connect(const char *path, const struct vgpu_client_options *opti
         err = client_init(c, path, options);
         if (err == 0)
                 err = connection_start(c, monotonic_ns());
-        if ((err == 0 || err == -EAGAIN) && !wait_daemon)
+        if ((err == 0 || next_may_answer(c)) && !wait_daemon)
                 err = first_welcome(c);
         if (err < 0 && wait_daemon && c->due_ns != 0 && err != -ENAMETOOLONG)
                 err = 0;

@@ -134,7 +134,8 @@ struct vgpu_client_stats {
  * @ret_client: the handle; vgpu_client_close() frees it
  * @reterr_why: written on failure only; may be NULL
  *
- * Blocks until the daemon has answered, at most options.timeout_ms. With VGPU_CLIENT_WAIT_DAEMON it does not block
+ * Blocks until the daemon has answered, at most options.timeout_ms; one that stops or dies meanwhile is no answer if another
+ * comes in its place. With VGPU_CLIENT_WAIT_DAEMON it does not block
  * and fails only for want of memory or descriptors, or for a bad @path.
  * Cost: one socket, one epoll, one timerfd, one wake descriptor; the ring's address space.
  *
