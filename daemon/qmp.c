@@ -275,6 +275,7 @@ void qmp_execute(struct qmp *q, const char *command, struct json_object *argumen
 {
         struct json_object *request = json_new();
         const char *text;
+        bool was_short;
         size_t len;
 
         assert(q->state != QMP_DOWN && !q->reply);
@@ -282,13 +283,12 @@ void qmp_execute(struct qmp *q, const char *command, struct json_object *argumen
         if (arguments)
                 json_add(request, "arguments", arguments);
         text = json_object_to_json_string_length(request, JSON_C_TO_STRING_PLAIN, &len);
+        /* Half a question would be another one. It counts as unanswered, and all are asked again. */
+        was_short = json_was_short() || !text;
         q->reply = reply;
-        uv_timer_start(&q->timer, on_timer, QMP_TIMEOUT_MS, 0);
-        /*
-         * Requests are short and one at a time: a socket that does not take one whole is dead, and the timer says so. It ends the
-         * wait for one that there was no memory for, too; half of one would be another question.
-         */
-        if (!json_was_short() && text)
+        uv_timer_start(&q->timer, on_timer, was_short ? QMP_BACKOFF_FIRST_MS : QMP_TIMEOUT_MS, 0);
+        /* Requests are short and one at a time: a socket that does not take one whole is dead, and the timer says so. */
+        if (!was_short)
                 send_line(q->fd, text, len);
         json_object_put(request);
 }
