@@ -25,6 +25,18 @@ void grieve(struct outcome *ret, const char *fmt, ...)
         va_end(args);
 }
 
+/*
+ * Allocations whose failing others do not survive: json-c 0.16 does not look at what strdup() gave it for the key of a parsed
+ * object, and forgets what it had when a value cannot be made, or takes half a text for all of it; glibc 2.36 does not look when it reads nsswitch.conf.
+ */
+static bool is_of_others(const struct board *b)
+{
+        for (uint32_t i = 0; b->call < 0 && i < b->n_callers; i++)
+                if (strstr(b->callers[i], "json_tokener_parse") || strstr(b->callers[i], "__nss_"))
+                        return true;
+        return false;
+}
+
 void life_over(struct subject *s, struct outcome *ret)
 {
         size_t keep = s->len < sizeof(ret->said) ? s->len : sizeof(ret->said) - 1;
@@ -34,6 +46,10 @@ void life_over(struct subject *s, struct outcome *ret)
         ret->board = *s->board;
         if (!atomic_load(&s->board->fired) && ret->what != CAME_TO_GRIEF)
                 ret->what = CAME_NOT_REACHED;
+        if (is_of_others(s->board)) {
+                ret->what = CAME_TO_AN_END;
+                snprintf(ret->text, sizeof(ret->text), "in another's code, with %d", s->status);
+        }
         subject_free(s);
 }
 
@@ -101,18 +117,6 @@ static void judge_words(const struct subject *s, struct outcome *ret)
                 grieve(ret, "says %u lines", count_lines(s->said));
 }
 
-/*
- * Allocations whose failing others do not survive: json-c 0.16 does not look at what strdup() gave it for the key of a parsed
- * object, and forgets what it had when a value cannot be made; glibc 2.36 does not look when it reads nsswitch.conf.
- */
-static bool is_of_others(const struct board *b)
-{
-        for (uint32_t i = 0; b->call < 0 && i < b->n_callers; i++)
-                if (strstr(b->callers[i], "json_tokener_parse") || strstr(b->callers[i], "__nss_"))
-                        return true;
-        return false;
-}
-
 /* Is the host without it for ever, or until somebody allows it? */
 static bool is_lasting(const struct board *b)
 {
@@ -123,11 +127,6 @@ void judge_end(const struct life *life, const struct subject *s, bool asked, str
 {
         const char *last = subject_last_line(s);
 
-        if (is_of_others(s->board)) {
-                ret->what = CAME_TO_AN_END;
-                snprintf(ret->text, sizeof(ret->text), "in another's code, with %d", s->status);
-                return;
-        }
         if (s->status > 125)
                 grieve(ret, "crash: %s %d", s->status > 128 ? "signal" : "status",
                         s->status > 128 ? s->status - 128 : s->status);
