@@ -21,8 +21,9 @@
 #define DEFAULT_ROUNDS 15u
 #define RING_SLOTS     4u
 #define CHUNK_BYTES    (UINT64_C(2) << 20) /* as the daemon's stream rechecks */
-#define MAX_HANDS      8u
-#define PATIENCE       20u
+#define MAX_HANDS      7u
+#define PATIENCE       10u
+#define MAX_TURNS      (2 * MAX_HANDS + VGPU_N_COPIES + 3u)
 
 /* What the bar says; the other rows have none. */
 #define TARGET_SAMPLE 1.10
@@ -53,9 +54,11 @@ struct bench {
         size_t n_pages;
         unsigned n_copies;
         long interruptions; /* before what is measured now */
-        struct bench_row *hand[MAX_HANDS];
-        struct bench_row *gather[VGPU_COPY_MOVSB + 1], *gather_read[VGPU_COPY_MOVSB + 1];
-        struct bench_row *take, *walk, *caret;
+        struct copy_helper *helper;
+        unsigned patience; /* how often something is measured until nothing came between */
+        struct bench_row *hand[MAX_HANDS], *two_hands[MAX_HANDS];
+        struct bench_row *gather[VGPU_N_COPIES], *gather_read[VGPU_N_COPIES];
+        struct bench_row *take, *take_by_two, *walk, *caret;
 };
 
 static double now_us(void)
@@ -81,10 +84,17 @@ static long interruptions(void)
         return usage.ru_nivcsw;
 }
 
+/* What is timed begins here, after all that was only to prepare it. */
+static double start(struct bench *b)
+{
+        b->interruptions = interruptions();
+        return now_us();
+}
+
 /* The first round only makes everything warm. Return: does it count? */
 static bool keep(const struct bench *b, struct bench_row *row, unsigned round, double us)
 {
-        if (interruptions() != b->interruptions)
+        if (b->patience > 1 && interruptions() != b->interruptions)
                 return false;
         if (round > 0)
                 bench_row_sample(row, round - 1, us);
@@ -116,7 +126,7 @@ static void list_pages(struct bench *b, const struct vgpup_sample *sample)
                 b->page[b->n_pages + i] = b->page[b->n_pages - 1];
 }
 
-static bool measure_hand(struct bench *b, unsigned round, size_t which)
+static bool measure_hand(struct bench *b, unsigned round, size_t which, unsigned n_threads)
 {
         struct vgpup_sample sample;
         struct hand_frame f;
@@ -126,10 +136,14 @@ static bool measure_hand(struct bench *b, unsigned round, size_t which)
         list_pages(b, &sample);
         f = (struct hand_frame){ b->page, b->n_pages, next_slot(b) };
         copy_scene_cool(b->scene);
-        took_us = now_us();
-        hand_copy(&hands[which], &f, 1);
+        if (n_threads > 1 && !hand_helper_start())
+                give_up("no second thread");
+        took_us = start(b);
+        hand_copy(&hands[which], &f, n_threads);
         took_us = now_us() - took_us;
-        return keep(b, b->hand[which], round, took_us);
+        if (n_threads > 1)
+                hand_helper_stop();
+        return keep(b, n_threads > 1 ? b->two_hands[which] : b->hand[which], round, took_us);
 }
 
 static int gather(struct bench *b, const struct vgpup_sample *sample, uint8_t *dst, uint64_t from,
@@ -170,7 +184,7 @@ static struct steps take_steps(struct bench *b, enum vgpu_copy way)
         vgpu_source_set_copy(s->source, way);
         copy_scene_produce(s, NULL);
         copy_scene_cool(s);
-        from_us = now_us();
+        from_us = start(b);
         if (vgpup_sample_begin(s->view.region, &s->mem, s->frame_bytes, &sample) != 1)
                 give_up("the frame cannot be taken");
         t.beside_us = now_us() - from_us;
@@ -219,12 +233,24 @@ static bool measure_look(
 
         copy_scene_produce(s, damage);
         copy_scene_cool(s);
-        took_us = now_us();
+        took_us = start(b);
         if (stream_look(&s->stream, &s->view, &saw) < 0)
                 give_up("the frame cannot be taken");
         took_us = now_us() - took_us;
         /* one that came late on a busy machine was thrown away */
         return s->stream.counters.frames == frames + 1 && keep(b, row, round, took_us);
+}
+
+static bool measure_look_by_two(struct bench *b, unsigned round)
+{
+        struct stream *s = &b->scene->stream;
+        struct copy_helper *helper = b->helper;
+        bool counts;
+
+        s->helper = helper;
+        counts = measure_look(b, b->take_by_two, round, NULL);
+        s->helper = NULL;
+        return counts;
 }
 
 /* What a text editor does twice a second. The slots get there by frames that are not counted. */
@@ -240,7 +266,6 @@ static bool measure_caret(struct bench *b, unsigned round)
                         give_up("the frame cannot be taken");
                 copy_scene_produce(b->scene, &caret);
         }
-        b->interruptions = interruptions();
         if (stream_look(&b->scene->stream, &b->scene->view, &(enum pacer_saw){ 0 }) < 0)
                 give_up("the frame cannot be taken");
         return measure_look(b, b->caret, round, &caret);
@@ -254,7 +279,9 @@ static void add_rows(
 
         for (size_t i = 0; i < n_hands; i++)
                 b->hand[i] = bench_row_add(t, group, "by hand: %s", hands[i].name);
-        for (unsigned i = 0; i <= VGPU_COPY_MOVSB; i++) {
+        for (size_t i = 0; i < n_hands; i++)
+                b->two_hands[i] = bench_row_add(t, group, "by two hands: %s", hands[i].name);
+        for (unsigned i = 0; i < VGPU_N_COPIES; i++) {
                 b->gather[i] = bench_row_add(t, group, "gather: %s", ways[i]);
                 b->gather_read[i] = bench_row_add(t, group, "... read by one client then");
         }
@@ -263,6 +290,7 @@ static void add_rows(
         if (scattered)
                 bench_row_at_most(b->walk, BENCH_OF_RATIO, TARGET_WALK);
         b->take = bench_row_add(t, group, "sample and publish");
+        b->take_by_two = bench_row_add(t, group, "sample and publish, 2 threads");
         b->caret = bench_row_add(t, group, "sample and publish a caret");
         bench_row_against(b->caret, b->take);
         if (large)
@@ -280,48 +308,90 @@ static const struct bench_row *best_of(struct bench_row *const *row, size_t n)
         return best;
 }
 
+static void hold_against(struct bench_row *row, const struct bench_row *best)
+{
+        bench_row_at_most(row, BENCH_OF_RATIO, TARGET_SAMPLE);
+        if (!best)
+                return;
+        bench_row_against(row, best);
+        bench_row_note(row, "the best %s", best->name);
+}
+
+/* What is measured in a round; of the copies by hand one after the other. */
+enum step { STEP_HAND, STEP_TWO_HANDS, STEP_GATHER, STEP_TAKE, STEP_TAKE_BY_TWO, STEP_CARET };
+
+struct turn {
+        enum step step;
+        unsigned which; /* of the step's kinds */
+};
+
+static bool measure_once(struct bench *b, unsigned round, const struct turn *t)
+{
+        switch (t->step) {
+        case STEP_HAND:
+                return measure_hand(b, round, t->which, 1);
+        case STEP_TWO_HANDS:
+                return measure_hand(b, round, t->which, 2);
+        case STEP_GATHER:
+                return measure_steps(b, round, t->which);
+        case STEP_TAKE:
+                return measure_look(b, b->take, round, NULL);
+        case STEP_TAKE_BY_TWO:
+                return measure_look_by_two(b, round);
+        case STEP_CARET:
+                return measure_caret(b, round);
+        }
+        return true;
+}
+
 /* On a machine that does other things as well, again until nothing came between. */
-static void measure_one(struct bench *b, unsigned round, unsigned which)
+static void measure_one(struct bench *b, unsigned round, const struct turn *t)
 {
         bool counts = false;
 
-        for (unsigned i = 0; i < PATIENCE && !counts; i++) {
-                b->interruptions = interruptions();
-                if (which < n_hands)
-                        counts = measure_hand(b, round, which);
-                else if (which - n_hands <= VGPU_COPY_MOVSB)
-                        counts = measure_steps(b, round, which - (unsigned)n_hands);
-                else if (which == n_hands + VGPU_COPY_MOVSB + 1)
-                        counts = measure_look(b, b->take, round, NULL);
-                else
-                        counts = measure_caret(b, round);
+        for (unsigned i = 0; i < (round > 0 ? b->patience : 1) && !counts; i++)
+                counts = measure_once(b, round, t);
+}
+
+static unsigned list_turns(const struct bench *b, struct turn turns[MAX_TURNS])
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < n_hands; i++) {
+                if (hands[i].usable && !hands[i].usable()) {
+                        bench_row_note(b->hand[i], "not on this processor");
+                        continue;
+                }
+                turns[n++] = (struct turn){ STEP_HAND, i };
+                turns[n++] = (struct turn){ STEP_TWO_HANDS, i };
         }
+        for (unsigned i = 0; i < VGPU_N_COPIES; i++)
+                turns[n++] = (struct turn){ STEP_GATHER, i };
+        turns[n++] = (struct turn){ STEP_TAKE, 0 };
+        turns[n++] = (struct turn){ STEP_TAKE_BY_TWO, 0 };
+        turns[n++] = (struct turn){ STEP_CARET, 0 };
+        return n;
 }
 
 /* In turn, beginning with another each round: whoever comes first finds the machine as the last one left it. */
 static void measure_round(struct bench *b, unsigned round)
 {
-        unsigned n = (unsigned)n_hands + VGPU_COPY_MOVSB + 3;
+        struct turn turns[MAX_TURNS];
+        unsigned n = list_turns(b, turns);
 
-        for (unsigned i = 0; i < n; i++) {
-                unsigned which = (i + round) % n;
-
-                if (which >= n_hands || !hands[which].usable || hands[which].usable())
-                        measure_one(b, round, which);
-                else
-                        bench_row_note(b->hand[which], "not on this processor");
-        }
+        for (unsigned i = 0; i < n; i++)
+                measure_one(b, round, &turns[(i + round) % n]);
 }
 
-static void measure_scene(struct bench_table *t, size_t mode, size_t paging, unsigned rounds)
+static void measure_scene(
+        struct bench_table *t, size_t mode, size_t paging, const struct bench_options *o)
 {
         static struct copy_scene scene;
         static const struct vgpu_config config = { .ring = { .max_bytes = UINT64_C(2) << 30,
                                                            .slots = RING_SLOTS,
                                                            .mode = 0600,
                                                            .max_clients = 1 } };
-        struct bench b = { .scene = &scene };
-        const struct bench_row *best;
+        struct bench b = { .scene = &scene, .patience = o->quick ? 1 : PATIENCE };
         char group[BENCH_NAME];
         uint64_t bytes;
 
@@ -336,17 +406,15 @@ static void measure_scene(struct bench_table *t, size_t mode, size_t paging, uns
         memset(b.slots, 1, bytes);
         add_rows(
                 &b, t, group, pagings[paging].paging == MACHINE_SCATTER, modes[mode].height > 2000);
-        for (unsigned round = 0; round <= rounds; round++) {
+        for (unsigned round = 0; round <= o->rounds; round++) {
                 if (isatty(STDERR_FILENO))
-                        fprintf(stderr, "\r\033[K%s, round %u of %u", group, round, rounds);
+                        fprintf(stderr, "\r\033[K%s, round %u of %u", group, round, o->rounds);
                 measure_round(&b, round);
         }
-        best = best_of(b.hand, n_hands);
-        bench_row_against(b.gather[VGPU_COPY_AUTO], best);
-        bench_row_against(b.take, best);
-        bench_row_at_most(b.take, BENCH_OF_RATIO, TARGET_SAMPLE);
-        if (best)
-                bench_row_note(b.take, "the best by hand: %s", best->name + strlen("by hand: "));
+        bench_row_against(b.gather[VGPU_COPY_AUTO], best_of(b.hand, n_hands));
+        hold_against(b.take, best_of(b.hand, n_hands));
+        hold_against(b.take_by_two, best_of(b.two_hands, n_hands));
+        copy_helper_free(b.helper);
         free(b.page);
         munmap(b.slots, bytes);
         copy_scene_close(&scene);
@@ -364,7 +432,7 @@ int main(int argc, char **argv)
         t = bench_table_add(&report, "copy", "us", "Taking a frame, and moving its bytes by hand");
         for (size_t mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++)
                 for (size_t paging = 0; paging < sizeof(pagings) / sizeof(pagings[0]); paging++)
-                        measure_scene(t, mode, paging, options.rounds);
+                        measure_scene(t, mode, paging, &options);
         if (isatty(STDERR_FILENO))
                 fputs("\r\033[K", stderr);
         return bench_report_write(&options, &report);

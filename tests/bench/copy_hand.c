@@ -143,7 +143,7 @@ const size_t n_hands = sizeof(hands) / sizeof(hands[0]);
 static struct {
         pthread_t thread;
         atomic_uint asked, done; /* rounds of work */
-        atomic_bool stop;
+        atomic_bool looks, stop;
         const struct hand *hand;
         const struct hand_frame *frame;
 } helper;
@@ -153,6 +153,7 @@ static void *help(void *arg)
         unsigned seen = 0;
 
         (void)arg;
+        atomic_store_explicit(&helper.looks, true, memory_order_release);
         while (!atomic_load_explicit(&helper.stop, memory_order_relaxed)) {
                 if (atomic_load_explicit(&helper.asked, memory_order_acquire) == seen)
                         continue;
@@ -165,10 +166,15 @@ static void *help(void *arg)
 
 bool hand_helper_start(void)
 {
+        atomic_store(&helper.looks, false);
         atomic_store(&helper.stop, false);
         atomic_store(&helper.asked, 0);
         atomic_store(&helper.done, 0);
-        return pthread_create(&helper.thread, NULL, help, NULL) == 0;
+        if (pthread_create(&helper.thread, NULL, help, NULL) != 0)
+                return false;
+        while (!atomic_load_explicit(&helper.looks, memory_order_acquire))
+                ;
+        return true;
 }
 
 void hand_helper_stop(void)

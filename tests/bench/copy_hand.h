@@ -31,7 +31,7 @@ struct hand {
 extern const struct hand hands[];
 extern const size_t n_hands;
 
-/* A second thread that waits for its half by looking, not by sleeping. Return: false, nothing is started then. */
+/* A second thread that waits for its half by looking, not by sleeping; it looks when this returns. False: there is none. */
 bool hand_helper_start(void);
 void hand_helper_stop(void);
 
