@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "stripes.h"
 #include "vgpu_stream.h"
 
 #define MIN_RAM    (UINT64_C(64) << 20)
@@ -37,6 +38,10 @@ const char guest_options_help[] =
         "  --format NAME         BGRA8888, BGRX8888, RGBA8888, RGBX8888, BGRA1010102,\n"
         "                        RGBA1010102 or RGBA16F (default BGRA8888)\n"
         "  --slots N             2..8 (default 3)\n"
+        "  --stripes N           each frame draws one of N stripes of rows, 1..256, and says "
+        "which\n"
+        "                        (default 1: all of it)\n"
+        "  --no-damage           but does not say which\n"
         "  --scatter             the region in 4 KiB pages from all over the RAM\n"
         "  --large-pages         the region in 2 MiB pages\n"
         "  --huge-pages          the region in 1 GiB pages\n"
@@ -165,6 +170,8 @@ enum {
         OPT_MODE,
         OPT_FORMAT,
         OPT_SLOTS,
+        OPT_STRIPES,
+        OPT_NO_DAMAGE,
         OPT_SCATTER,
         OPT_LARGE,
         OPT_HUGE,
@@ -191,6 +198,8 @@ static const struct option long_options[] = {
         { "mode", required_argument, NULL, OPT_MODE },
         { "format", required_argument, NULL, OPT_FORMAT },
         { "slots", required_argument, NULL, OPT_SLOTS },
+        { "stripes", required_argument, NULL, OPT_STRIPES },
+        { "no-damage", no_argument, NULL, OPT_NO_DAMAGE },
         { "scatter", no_argument, NULL, OPT_SCATTER },
         { "large-pages", no_argument, NULL, OPT_LARGE },
         { "huge-pages", no_argument, NULL, OPT_HUGE },
@@ -277,6 +286,11 @@ static bool parse_value(struct guest_options *o, int option, const char *arg)
                 return o->mode.format != 0;
         case OPT_SLOTS:
                 return parse_small(arg, VGPU_MIN_SLOTS, VGPU_MAX_SLOTS, &o->slots);
+        case OPT_STRIPES:
+                return parse_small(arg, 1, MAX_STRIPES, &o->stripes);
+        case OPT_NO_DAMAGE:
+                o->no_damage = true;
+                return true;
         case OPT_SCATTER:
         case OPT_LARGE:
         case OPT_HUGE:
@@ -350,6 +364,7 @@ bool guest_options_parse(
                         .place = PAGES_BOTH },
                 .mode = { 1280, 720, 60, VGPU_FMT_BGRA8888 },
                 .slots = 3,
+                .stripes = 1,
         };
         optind = 0;
         opterr = 0;

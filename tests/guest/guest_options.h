@@ -23,7 +23,9 @@ struct guest_options {
         struct machine_config machine;
         struct guest_mode mode;
         uint32_t slots;
-        uint32_t exited; /* processes that have ended and are still listed */
+        uint32_t stripes; /* see stripes.h */
+        bool no_damage;   /* frames do not say which rows they drew */
+        uint32_t exited;  /* processes that have ended and are still listed */
         uint32_t decoys;
         bool trims;                    /* published frames' pages leave the working set */
         enum machine_state trim_state; /* into this state; MACHINE_N_STATES: several */

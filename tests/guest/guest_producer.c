@@ -5,9 +5,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "guest.h"
-#include "pattern.h"
+#include "stripes.h"
 
 #define NS_PER_S       UINT64_C(1000000000)
 #define HEARTBEAT_NS   (VGPU_HEARTBEAT_PERIOD_MS * UINT64_C(1000000))
@@ -73,6 +74,13 @@ static uint32_t fps_of(const struct guest_producer *p)
         return p->target_fps > MAX_TARGET_FPS ? MAX_TARGET_FPS : p->target_fps;
 }
 
+/* A mode begins with whole frames. */
+static void forget_drawn(struct guest_producer *p)
+{
+        memset(p->drawn, 0, sizeof(p->drawn));
+        p->last_drawn = 0;
+}
+
 bool guest_producer_publish(struct guest *g, struct guest_producer *p,
         const struct guest_mapping *mapping, const struct guest_mode *mode,
         const struct guest_publication *pub)
@@ -94,6 +102,7 @@ bool guest_producer_publish(struct guest *g, struct guest_producer *p,
                 return guest_fail(g, "the region's geometry is impossible", 0);
         p->pid = mapping->pid;
         p->mode = *mode;
+        forget_drawn(p);
         /* a new region has a control block nobody wrote to yet */
         p->told_pause = p->draw_cursor = false;
         p->target_fps = 0;
@@ -109,6 +118,7 @@ void guest_producer_change_mode(
         struct guest *g, struct guest_producer *p, const struct guest_mode *mode)
 {
         p->mode = *mode;
+        forget_drawn(p);
         p->fps = fps_of(p);
         p->next_frame_ns = guest_clock_now(&g->clock);
         vgpu_producer_break_run(&p->writer);
@@ -159,6 +169,28 @@ static void report_cursor(struct guest *g, struct guest_producer *p)
         vgpu_producer_report_cursor(&p->writer, &cursor);
 }
 
+/* What differs from the frame before, if that is known and is to be said. Return: number of rectangles, 0: all of it. */
+static uint32_t damage_of(const struct guest *g, const struct guest_producer *p,
+        const struct stripes *s, uint64_t frame_id, vgpu_rect_t *ret_rect)
+{
+        uint32_t stripe = stripes_turn(s, frame_id), row = stripes_row(s, stripe);
+
+        if (s->n == 1 || g->options.no_damage || p->last_drawn == 0)
+                return 0;
+        *ret_rect = (vgpu_rect_t){ .y = row, .w = s->width, .h = stripes_row(s, stripe + 1) - row };
+        return ret_rect->h > 0;
+}
+
+/* Only what the slot lacks. */
+static void draw_stripes(
+        struct guest_producer *p, const struct stripes *s, uint8_t *pixels, uint64_t frame_id)
+{
+        uint64_t *drawn = &p->drawn[(uint64_t)(pixels - p->writer.ring) / p->writer.slot_stride];
+
+        stripes_draw(s, pixels, *drawn, frame_id);
+        *drawn = p->last_drawn = frame_id;
+}
+
 static void draw_frame(struct guest *g, struct guest_producer *p, uint64_t now_ns)
 {
         const struct guest_mode *mode = &p->mode;
@@ -172,13 +204,18 @@ static void draw_frame(struct guest *g, struct guest_producer *p, uint64_t now_n
                 /* Said, not done: the pixels are a proof of where they come from and have no room for a pointer. */
                 .flags = p->draw_cursor ? VGPU_FRAME_CURSOR_DRAWN : 0,
         };
+        const struct stripes stripes = { g->options.stripes, mode->width, mode->height,
+                frame.stride, mode->format, p->pid };
+        vgpu_rect_t damage = { 0 };
         uint64_t frame_id;
         uint8_t *pixels = vgpu_producer_begin_frame(&p->writer, &frame_id);
 
         if (p->trims)
                 guest_fault_in(g, (uint64_t)(pixels - p->view.at), p->writer.slot_stride);
-        pattern_fill(
-                pixels, frame.width, frame.height, frame.stride, frame.format, frame_id, p->pid);
+        frame.damage_count = damage_of(g, p, &stripes, frame_id, &damage);
+        frame.damage = &damage;
+        frame.damage_base = frame.damage_count > 0 ? p->last_drawn : 0;
+        draw_stripes(p, &stripes, pixels, frame_id);
         vgpu_producer_end_frame(&p->writer, &frame);
         if (p->trims)
                 guest_trim_published(g);

@@ -32,6 +32,8 @@ struct guest_producer {
         uint32_t fps;        /* in force */
         uint32_t full_frame_req, full_frame_ack;
         uint64_t n_frames;
+        uint64_t drawn[VGPU_MAX_SLOTS]; /* the frame that each slot shows; 0: none of this mode */
+        uint64_t last_drawn;            /* likewise, of all */
         uint64_t next_frame_ns, next_heartbeat_ns; /* guest time */
 };
 

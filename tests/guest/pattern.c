@@ -200,27 +200,42 @@ static void fill_row(
         }
 }
 
-void pattern_fill(void *pixels, uint32_t width, uint32_t height, uint32_t stride, uint32_t format,
-        uint64_t frame_id, uint32_t seed)
+/* A tile's rows that lie in [first, end), each counted from the row @pixels begins with. */
+static void fill_tile(const struct picture *p, const struct tile *t, uint32_t first, uint32_t end,
+        uint8_t *pixels)
+{
+        uint32_t from = band_start(p->height, t->band), to = band_start(p->height, t->band + 1);
+
+        from = from < first ? first : from;
+        to = to > end ? end : to;
+        for (uint32_t y = from; y < to; y++)
+                fill_row(p, t, y,
+                        (uint32_t *)(pixels + (uint64_t)(y - first) * p->stride) + t->first_word);
+}
+
+void pattern_fill_rows(void *pixels, uint32_t first_row, uint32_t n_rows, uint32_t width,
+        uint32_t height, uint32_t stride, uint32_t format, uint64_t frame_id, uint32_t seed)
 {
         const struct picture p = picture_of(width, height, stride, format, frame_id, seed);
-        const uint32_t words = stride / 4;
+        const uint32_t words = stride / 4, end = first_row + n_rows;
         struct tile t;
 
-        for (t.band = 0; t.band < BANDS; t.band++) {
-                uint32_t end = band_start(height, t.band + 1);
-
+        for (t.band = n_rows ? band_of(height, first_row) : BANDS;
+                t.band < BANDS && band_start(height, t.band) < end; t.band++) {
                 for (t.first_word = 0; t.first_word < words; t.first_word += TILE_WORDS) {
                         uint32_t left = words - t.first_word;
 
                         t.n_words = left < TILE_WORDS ? left : TILE_WORDS;
                         draw_tile(&p, t.first_word, t.n_words, t.band, t.words);
-                        for (uint32_t y = band_start(height, t.band); y < end; y++)
-                                fill_row(&p, &t, y,
-                                        (uint32_t *)((uint8_t *)pixels + (uint64_t)y * stride) +
-                                                t.first_word);
+                        fill_tile(&p, &t, first_row, end, pixels);
                 }
         }
+}
+
+void pattern_fill(void *pixels, uint32_t width, uint32_t height, uint32_t stride, uint32_t format,
+        uint64_t frame_id, uint32_t seed)
+{
+        pattern_fill_rows(pixels, 0, height, width, height, stride, format, frame_id, seed);
 }
 
 /* Words of @got that differ from the block (@block, @y) of @p's frame. */

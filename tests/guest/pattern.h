@@ -38,6 +38,10 @@ struct pattern_count {
 void pattern_fill(void *pixels, uint32_t width, uint32_t height, uint32_t stride, uint32_t format,
         uint64_t frame_id, uint32_t seed);
 
+/* The same for some rows: @pixels is the first byte of row @first_row, and first_row + n_rows <= height. */
+void pattern_fill_rows(void *pixels, uint32_t first_row, uint32_t n_rows, uint32_t width,
+        uint32_t height, uint32_t stride, uint32_t format, uint64_t frame_id, uint32_t seed);
+
 /**
  * pattern_check() - compare every byte of a frame with what it must be
  * @pixels: as pattern_fill() wrote them, perhaps

@@ -28,6 +28,7 @@ struct options {
         uint64_t ms;     /* 0: no limit */
         uint64_t frames; /* 0: not asked for */
         uint64_t epoch;  /* 0: not asked for */
+        uint64_t n_stripes;
         uint32_t client_flags;
         bool json, quiet, live, events;
 };
@@ -41,6 +42,7 @@ static const char usage_text[] =
         "  --seconds N       end after N seconds\n"
         "  --frames N        end after N frames\n"
         "  --until-epoch E   end with the first frame of epoch E or later\n"
+        "  --stripes N       the guest draws with --stripes N\n"
         "  --wait MEANS      fd (default) or futex: how to wait for the next frame\n"
         "  --wait-daemon     start before the daemon does\n"
         "  --events          print a line whenever state, epoch, producer, mode or ring change\n"
@@ -162,6 +164,7 @@ static int run(const struct options *o)
                 fprintf(stderr, "vgpu-verify: %s\n", why.text);
                 return EXIT_FAILED;
         }
+        v.n_stripes = (uint32_t)o->n_stripes;
         verify_dispatched(&v, VGPU_CLIENT_RECONNECTED);
         catch_signals();
         began_ns = latency_now();
@@ -178,12 +181,26 @@ static int run(const struct options *o)
 /* Return: -1 to go on, or an exit code. */
 static int parse(int argc, char **argv, struct options *o)
 {
-        enum { SOCKET, SECONDS, FRAMES, EPOCH, WAIT, WAIT_DAEMON, EVENTS, LIVE, JSON, QUIET, HELP };
+        enum {
+                SOCKET,
+                SECONDS,
+                FRAMES,
+                EPOCH,
+                STRIPES,
+                WAIT,
+                WAIT_DAEMON,
+                EVENTS,
+                LIVE,
+                JSON,
+                QUIET,
+                HELP
+        };
         static const struct option options[] = {
                 { "socket", required_argument, NULL, SOCKET },
                 { "seconds", required_argument, NULL, SECONDS },
                 { "frames", required_argument, NULL, FRAMES },
                 { "until-epoch", required_argument, NULL, EPOCH },
+                { "stripes", required_argument, NULL, STRIPES },
                 { "wait", required_argument, NULL, WAIT },
                 { "wait-daemon", no_argument, NULL, WAIT_DAEMON },
                 { "events", no_argument, NULL, EVENTS },
@@ -212,6 +229,11 @@ static int parse(int argc, char **argv, struct options *o)
                 case EPOCH:
                         if (text_to_u64(optarg, &o->epoch) < 0 || !o->epoch)
                                 return usage("'%s' is no epoch", optarg);
+                        break;
+                case STRIPES:
+                        if (text_to_u64(optarg, &o->n_stripes) < 0 || !o->n_stripes ||
+                                o->n_stripes > MAX_STRIPES)
+                                return usage("'%s' is no number of stripes", optarg);
                         break;
                 case WAIT:
                         if (strcmp(optarg, "fd") != 0 && strcmp(optarg, "futex") != 0)

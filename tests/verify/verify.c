@@ -43,15 +43,16 @@ static bool checkable(const struct vgpu_client_frame *f, uint32_t format)
 }
 
 bool verify_frame(struct verify_tally *tally, const struct vgpu_client_frame *frame,
-        const void *pixels, struct pattern_count *ret_count)
+        uint32_t n_stripes, const void *pixels, struct pattern_count *ret_count)
 {
         uint32_t format = verify_format(frame->fourcc);
+        const struct stripes stripes = { n_stripes, frame->width, frame->height, frame->stride,
+                format, frame->producer_pid };
         uint64_t began_ns = latency_now();
 
         *ret_count = (struct pattern_count){ .first_bad = UINT64_MAX };
         if (checkable(frame, format))
-                pattern_check(pixels, frame->width, frame->height, frame->stride, format,
-                        frame->frame_id, frame->producer_pid, ret_count);
+                stripes_check(&stripes, pixels, frame->frame_id, ret_count);
         else
                 *ret_count = (struct pattern_count){ .foreign = 1, .first_bad = 0 };
         tally->torn += ret_count->torn > 0;
@@ -126,7 +127,7 @@ int verify_take(struct verify *v, uint64_t wait_began_ns)
         if (r <= 0)
                 return r;
         count_delivery(v, latency_now(), wait_began_ns);
-        verify_frame(&v->tally, &v->frame, v->pixels, &v->last);
+        verify_frame(&v->tally, &v->frame, v->n_stripes ? v->n_stripes : 1, v->pixels, &v->last);
         return 1;
 }
 

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "latency.h"
-#include "pattern.h"
+#include "stripes.h"
 #include "vgpu_client.h"
 
 struct verify_tally {
@@ -33,6 +33,7 @@ struct verify_tally {
 
 struct verify {
         struct vgpu_client *client;
+        uint32_t n_stripes; /* as the guest draws; 0 is 1 */
         struct verify_tally tally;
         struct vgpu_client_frame frame; /* the last one delivered; serial 0: none */
         struct pattern_count last;      /* its verdict */
@@ -47,6 +48,7 @@ uint32_t verify_format(uint32_t fourcc);
 
 /**
  * verify_frame() - one frame's verdict into a tally
+ * @n_stripes: as the guest draws, see stripes.h; 1: whole frames
  * @pixels: frame->bytes of them
  *
  * A frame whose descriptor allows no check is foreign.
@@ -54,7 +56,7 @@ uint32_t verify_format(uint32_t fourcc);
  * Return: whether every byte was right.
  */
 bool verify_frame(struct verify_tally *tally, const struct vgpu_client_frame *frame,
-        const void *pixels, struct pattern_count *ret_count);
+        uint32_t n_stripes, const void *pixels, struct pattern_count *ret_count);
 
 /**
  * verify_take() - copy and check the newest frame if there is one

@@ -56,10 +56,10 @@ static void no_byte_can_be_flipped_unseen(void **state)
 
         (void)state;
         pattern_fill(frame, 66, 5, 272, VGPU_FMT_BGRX8888, 9, 77);
-        assert_true(verify_frame(&tally, &about, frame, &count));
+        assert_true(verify_frame(&tally, &about, 1, frame, &count));
         for (size_t i = 0; i < sizeof frame; i++) {
                 frame[i] ^= (uint8_t)(1u << i % 8);
-                if (verify_frame(&tally, &about, frame, &count))
+                if (verify_frame(&tally, &about, 1, frame, &count))
                         fail_msg("byte %zu", i);
                 assert_int_equal(count.first_bad, i / 272 * 272 + i % 272 / 64 * 64);
                 frame[i] ^= (uint8_t)(1u << i % 8);
@@ -84,13 +84,13 @@ static void another_frames_rows_are_torn_and_another_producers_are_foreign(void 
         pattern_fill(pixels, W, H, W * 4, VGPU_FMT_BGRA8888, 100, 77);
         pattern_fill(other, W, H, W * 4, VGPU_FMT_BGRA8888, 97, 77);
         memcpy(pixels + 20 * W * 4, other + 20 * W * 4, 10 * W * 4);
-        assert_false(verify_frame(&tally, &about, pixels, &count));
+        assert_false(verify_frame(&tally, &about, 1, pixels, &count));
         assert_int_equal(tally.torn, 1);
         assert_int_equal(tally.foreign, 0);
         assert_int_equal(count.first_torn_id, 97);
 
         pattern_fill(pixels, W, H, W * 4, VGPU_FMT_BGRA8888, 100, 78);
-        assert_false(verify_frame(&tally, &about, pixels, &count));
+        assert_false(verify_frame(&tally, &about, 1, pixels, &count));
         assert_int_equal(tally.torn, 1);
         assert_int_equal(tally.foreign, 1);
         assert_int_equal(count.good, 0);
@@ -110,16 +110,16 @@ static void a_descriptor_that_allows_no_check_is_foreign(void **state)
         (void)state;
         bad = good;
         bad.fourcc = publisher_fourcc("NV12");
-        assert_false(verify_frame(&tally, &bad, pixels, &count));
+        assert_false(verify_frame(&tally, &bad, 1, pixels, &count));
         bad = good;
         bad.bytes--;
-        assert_false(verify_frame(&tally, &bad, pixels, &count));
+        assert_false(verify_frame(&tally, &bad, 1, pixels, &count));
         bad = good;
         bad.stride -= 4;
-        assert_false(verify_frame(&tally, &bad, pixels, &count));
+        assert_false(verify_frame(&tally, &bad, 1, pixels, &count));
         bad = good;
         bad.height = 0;
-        assert_false(verify_frame(&tally, &bad, pixels, &count));
+        assert_false(verify_frame(&tally, &bad, 1, pixels, &count));
         assert_int_equal(tally.foreign, 4);
 }
 
