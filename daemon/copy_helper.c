@@ -2,6 +2,7 @@
 #include "copy_helper.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <uv.h>
@@ -21,6 +22,8 @@ static void help(void *arg)
 {
         struct copy_helper *h = arg;
 
+        /* It is there for another processor: where none is free it waits behind the loop's thread, and is not put before it. */
+        sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
         for (;;) {
                 uv_sem_wait(&h->asked);
                 if (!h->source)
