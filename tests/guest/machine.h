@@ -229,6 +229,16 @@ void machine_linger_process(struct machine *m, struct machine_process *p);
 uint64_t machine_map_private(struct machine *m, struct machine_process *p, uint64_t bytes);
 
 /**
+ * machine_map_image() - let a process see pages that others see as well, as the images of libraries are
+ * @gpa: of the first of adjoining pages, which nobody gives back while a process has them mapped
+ * @bytes: multiple of 4096; read only, in 4 KiB pages
+ *
+ * The process must not end, for then its pages are given back, these with them. Return: as machine_map_private().
+ */
+uint64_t machine_map_image(
+        struct machine *m, struct machine_process *p, uint64_t gpa, uint64_t bytes);
+
+/**
  * machine_start_producer() - a process `producer.exe` with a zero-filled shared section of @bytes mapped in it
  *
  * Return: true with machine.producer and machine.region set.

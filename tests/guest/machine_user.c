@@ -142,3 +142,17 @@ uint64_t machine_map_private(struct machine *m, struct machine_process *p, uint6
         paging_mirror(m, p);
         return gva;
 }
+
+uint64_t machine_map_image(
+        struct machine *m, struct machine_process *p, uint64_t gpa, uint64_t bytes)
+{
+        uint64_t gva = (p->next_va + 0xFFFF) & ~UINT64_C(0xFFFF);
+
+        for (uint64_t at = 0; at < bytes; at += PAGE_BYTES)
+                if (!paging_map(m, p->cr3, gva + at, gpa + at, LEAF_USER_CODE, PAGE_BYTES,
+                            m->cfg.place))
+                        return 0;
+        p->next_va = gva + bytes;
+        paging_mirror(m, p);
+        return gva;
+}
