@@ -11,11 +11,12 @@
 /* Three times what the largest caches of one processor hold, or more. */
 #define OLD_NEWS_BYTES (UINT64_C(96) << 20)
 
-#define IMAGE_PAGES 2048u /* of all libraries; each process sees some of them again and again */
+#define IMAGES      128u /* pieces of libraries; each process sees some of them again and again */
+#define IMAGE_PAGES 16u
 #define BATCH_PAGES (PAGES_RECYCLED / 2)
 
 /* What a process allocates at once; the sizes come in turn. */
-static const uint64_t allocation_pages[] = { 16, 64, 24, 256, 16, 128, 40, 512 };
+static const uint64_t allocation_pages[] = { 16, 64, 32, 256, 16, 128, 48, 512 };
 #define N_ALLOCATIONS (sizeof(allocation_pages) / sizeof(allocation_pages[0]))
 
 static _Noreturn void give_up(const char *what, const char *why)
@@ -74,19 +75,39 @@ static struct machine_process *next_process(struct machine *m, uint32_t *at)
         return p;
 }
 
+static void make_images(struct machine *m, uint64_t image[IMAGES])
+{
+        for (unsigned i = 0; i < IMAGES; i++) {
+                image[i] = pages_alloc_run(&m->pages, IMAGE_PAGES, PAGE_BYTES, PAGES_BOTH);
+                if (image[i] == 0)
+                        give_up("guest", "no room for images");
+                for (uint64_t at = 0; at < IMAGE_PAGES * PAGE_BYTES; at += PAGE_BYTES)
+                        memset(phys_at(m->phys, image[i] + at), 0x90, PAGE_BYTES);
+        }
+}
+
+/* As many pages of either kind. */
+static bool map_pages(
+        struct machine *m, struct machine_process *p, const uint64_t image[IMAGES], uint64_t n)
+{
+        if (!machine_map_private(m, p, n * PAGE_BYTES))
+                return false;
+        for (uint64_t i = 0; i < n / IMAGE_PAGES; i++)
+                if (!machine_map_image(m, p, image[i % IMAGES], IMAGE_PAGES * PAGE_BYTES))
+                        return false;
+        return true;
+}
+
 /* The pages that are given back are the first to go out again, the last of them first. */
 static void crowd(struct find_scene *s, uint64_t n_pages)
 {
         struct machine *m = &s->guest.machine;
-        uint64_t images = pages_alloc_run(&m->pages, IMAGE_PAGES, PAGE_BYTES, PAGES_BOTH);
+        uint64_t image[IMAGES];
         uint32_t at = 0, turn = 0;
         size_t n_free, n_left = 0;
         uint64_t *free_page;
 
-        if (images == 0)
-                give_up("guest", "no room for images");
-        for (uint64_t i = 0; i < IMAGE_PAGES; i++)
-                memset(phys_at(m->phys, images + i * PAGE_BYTES), 0x90, PAGE_BYTES);
+        make_images(m, image);
         free_page = take_free_pages(m, &n_free);
         for (s->n_pages = 0; s->n_pages < n_pages; turn++) {
                 struct machine_process *p = next_process(m, &at);
@@ -94,8 +115,7 @@ static void crowd(struct find_scene *s, uint64_t n_pages)
 
                 for (; n_left < BATCH_PAGES && n_free > 0; n_left++)
                         pages_free(&m->pages, free_page[--n_free]);
-                if (!machine_map_private(m, p, n * PAGE_BYTES) ||
-                        !machine_map_image(m, p, images, n * PAGE_BYTES))
+                if (!map_pages(m, p, image, n))
                         give_up("guest", "no room for its processes");
                 s->n_pages += 2 * n;
                 n_left -= n_left < n + 8 ? n_left : n + 8; /* and some for tables */
