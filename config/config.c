@@ -172,22 +172,6 @@ static void check_required(struct load *l)
         }
 }
 
-static void check_pace(struct load *l)
-{
-        const struct vgpu_config *cfg = &l->cfg;
-        struct config_place poll = place_of(l, "pace", "poll_us"),
-                            idle = place_of(l, "pace", "idle_poll_ms"), later = idle;
-
-        if (cfg->pace.poll_us <= cfg->pace.idle_poll_ms * UINT64_C(1000))
-                return;
-        if (poll.file > idle.file || (poll.file == idle.file && poll.line > idle.line))
-                later = poll;
-        config_report_error(l->report, later,
-                "poll_us (%u us) is longer than idle_poll_ms (%u ms): idle would be looked at more "
-                "often",
-                cfg->pace.poll_us, cfg->pace.idle_poll_ms);
-}
-
 static void check_whole(struct load *l)
 {
         const struct vgpu_config *cfg = &l->cfg;
@@ -202,7 +186,6 @@ static void check_whole(struct load *l)
         if (config_ram_is_auto(cfg) && cfg->guest.qmp[0] == '\0' && cfg->guest.pidfile[0] == '\0')
                 config_report_error(l->report, place_of(l, "guest", "ram"),
                         "ram = auto needs qmp or pidfile: there is nobody to ask");
-        check_pace(l);
 }
 
 /* ---- load -------------------------------------------------------------------------------------------------------- */

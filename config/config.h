@@ -51,6 +51,9 @@ struct config_ids {
 #define CONFIG_WAKE_AUTO  UINT32_MAX       /* measured when the daemon starts */
 #define CONFIG_WAKE_NEVER (UINT32_MAX - 1) /* a write for each client, however many */
 
+/* pace.latency: what is bought with processor time. */
+enum config_latency { CONFIG_LATENCY_LOW, CONFIG_LATENCY_BALANCED, CONFIG_LATENCY_POWERSAVE };
+
 struct vgpu_config {
         char name[CONFIG_TEXT_MAX]; /* base name of the file without ".conf": the machine's name */
 
@@ -98,8 +101,7 @@ struct vgpu_config {
 
         struct {
                 uint32_t max_fps;
-                uint32_t poll_us;      /* look interval while frames come */
-                uint32_t idle_poll_ms; /* look interval after 1 s without a new frame */
+                enum config_latency latency;
                 enum vgpu_copy copy;   /* how frames are stored */
                 uint32_t copy_threads; /* that copy large ones */
         } pace;

@@ -48,8 +48,7 @@ const struct config_key config_keys[] = {
         { "control", "user",       &config_kind_user,    FIELD(control.user),      CONFIG_RESTART, 0, 0, NULL, "root and the daemon's own user" },
 
         { "pace",  "max_fps",      &config_kind_number,  FIELD(pace.max_fps),      CONFIG_LIVE,    1, 1000, "240", NULL },
-        { "pace",  "poll_us",      &config_kind_number,  FIELD(pace.poll_us),      CONFIG_LIVE,    50, 100000, "1000", NULL },
-        { "pace",  "idle_poll_ms", &config_kind_number,  FIELD(pace.idle_poll_ms), CONFIG_LIVE,    1, 1000, "16", NULL },
+        { "pace",  "latency",      &config_kind_latency, FIELD(pace.latency),      CONFIG_LIVE,    0, 0, "balanced", NULL },
         { "pace",  "copy",         &config_kind_copy,    FIELD(pace.copy),         CONFIG_RESTART, 0, 0, "auto", NULL },
         { "pace",  "copy_threads", &config_kind_number,  FIELD(pace.copy_threads), CONFIG_RESTART, 1, 2, "1", NULL },
 

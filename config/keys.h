@@ -80,6 +80,7 @@ extern const struct config_kind config_kind_bool;    /* bool */
 extern const struct config_kind config_kind_machine; /* enum vgpu_machine */
 extern const struct config_kind config_kind_copy;    /* enum vgpu_copy */
 extern const struct config_kind config_kind_level;   /* int, LOG_* */
+extern const struct config_kind config_kind_latency; /* enum config_latency */
 extern const struct config_kind config_kind_path;    /* char[size], absolute; "": unset */
 extern const struct config_kind config_kind_ram;     /* char[size], absolute paths or "auto" */
 extern const struct config_kind config_kind_text;    /* char[size]; "": unset */

@@ -228,6 +228,10 @@ static const struct word bools[] = { { "yes", true }, { "no", false }, { "true",
 static const struct word levels[] = { { "err", LOG_ERR }, { "warning", LOG_WARNING },
         { "notice", LOG_NOTICE }, { "info", LOG_INFO }, { "debug", LOG_DEBUG }, { NULL, 0 } };
 
+static const struct word latencies[] = { { "low", CONFIG_LATENCY_LOW },
+        { "balanced", CONFIG_LATENCY_BALANCED }, { "powersave", CONFIG_LATENCY_POWERSAVE },
+        { NULL, 0 } };
+
 static const struct word *word_find(const struct word *words, const char *text)
 {
         for (; words->text != NULL; words++) {
@@ -289,6 +293,30 @@ static bool print_level(const struct config_key *key, const void *field, char *t
 }
 
 const struct config_kind config_kind_level = { parse_level, print_level };
+
+static bool parse_latency(
+        const struct config_key *key, const char *text, void *field, struct config_why *why)
+{
+        const struct word *word = word_find(latencies, text);
+
+        (void)key;
+        if (word == NULL) {
+                snprintf(why->text, CONFIG_WHY_MAX, "low, balanced or powersave");
+                return false;
+        }
+        *(enum config_latency *)field = (enum config_latency)word->value;
+        return true;
+}
+
+static bool print_latency(const struct config_key *key, const void *field, char *text)
+{
+        (void)key;
+        snprintf(text, CONFIG_TEXT_MAX, "%s",
+                word_for(latencies, (int)*(const enum config_latency *)field));
+        return true;
+}
+
+const struct config_kind config_kind_latency = { parse_latency, print_latency };
 
 static bool parse_machine(
         const struct config_key *key, const char *text, void *field, struct config_why *why)

@@ -70,8 +70,7 @@ static void stop_looking(struct guest *g)
 static struct pacer_config pace_of(const struct vgpu_config *config)
 {
         return (struct pacer_config){
-                .poll_ns = config->pace.poll_us * UINT64_C(1000),
-                .idle_ns = config->pace.idle_poll_ms * UINT64_C(1000000),
+                .latency = config->pace.latency,
                 .min_frame_ns = UINT64_C(1000000000) / config->pace.max_fps,
         };
 }

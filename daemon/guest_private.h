@@ -5,6 +5,7 @@
 #include "guest.h"
 
 #define GUEST_PULSE_MS          100 /* how often RAM, clock and heartbeat are looked at */
+#define GUEST_SPIN_NS           UINT64_C(500000) /* that looks may keep the loop waiting */
 #define GUEST_BACKOFF_FIRST_MS  20
 #define GUEST_BACKOFF_SEARCH_MS 250 /* a producer that comes back is to be found at once */
 #define GUEST_BACKOFF_MOST_MS   1000

@@ -1,7 +1,6 @@
 /* guest_pulse.c - watching what was found: the looks for frames, and ten times a second RAM, clock and heartbeat */
 #include <errno.h>
 #include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "guest_private.h"
 #include "systemd/journal.h"
@@ -52,9 +51,9 @@ static void note_look(struct guest *g, uint64_t now_ns)
         g->looked_ns = now_ns;
 }
 
-void guest_on_look(uv_poll_t *poll, int status, int events)
+/* Looks once. Returns whether looking goes on, and then when. */
+static bool look(struct guest *g, struct pacer_plan *ret_plan)
 {
-        struct guest *g = poll->data;
         struct stream_view view = {
                 .region = g->region,
                 .mem = &g->mem,
@@ -65,27 +64,50 @@ void guest_on_look(uv_poll_t *poll, int status, int events)
                 .ctx = g,
         };
         enum pacer_saw saw = PACER_SAW_NOTHING;
-        uint64_t expired, now_ns;
-        bool looked;
-        int r = 0;
+        uint64_t begun_ns, now_ns;
+
+        g->n_looks++;
+        begun_ns = now_ns = uv_hrtime();
+        /* What lies unread from QEMU is the loop's next turn; this look comes after it. */
+        if (guest_is_quiet(g)) {
+                if (stream_look(&g->stream, &view, &saw) < 0) {
+                        read_failed(g);
+                        return false;
+                }
+                begun_ns = g->stream.look_ns;
+                now_ns = uv_hrtime();
+                note_look(g, now_ns);
+        }
+        *ret_plan = pacer_next(&g->pacer, saw, begun_ns, now_ns);
+        return true;
+}
+
+static void spin_until(uint64_t when_ns)
+{
+        while (uv_hrtime() < when_ns)
+                __builtin_ia32_pause();
+}
+
+/*
+ * The timer is not read: setting it anew takes back that it expired, and one system call of two is saved. Looks that are too
+ * close for a sleep are waited for here, but not for so long that the loop's other business would notice.
+ */
+void guest_on_look(uv_poll_t *poll, int status, int events)
+{
+        struct guest *g = poll->data;
+        const uint64_t until_ns = uv_hrtime() + GUEST_SPIN_NS;
+        struct pacer_plan plan;
 
         (void)status;
         (void)events;
-        if (read(g->look_fd, &expired, sizeof(expired)) != sizeof(expired))
+        if (!look(g, &plan))
                 return;
-        g->n_looks++;
-        /* What lies unread from QEMU is the loop's next turn; this look comes after it. */
-        looked = guest_is_quiet(g);
-        if (looked)
-                r = stream_look(&g->stream, &view, &saw);
-        if (r < 0) {
-                read_failed(g);
-                return;
+        while (plan.spin && plan.at_ns < until_ns) {
+                spin_until(plan.at_ns);
+                if (!look(g, &plan))
+                        return;
         }
-        now_ns = uv_hrtime();
-        if (looked)
-                note_look(g, now_ns);
-        guest_look_at(g, pacer_next(&g->pacer, saw, now_ns));
+        guest_look_at(g, plan.at_ns);
 }
 
 /* ---- pulse --------------------------------------------------------------------------------------------------------- */

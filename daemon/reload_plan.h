@@ -3,7 +3,7 @@
  *
  * Pure: two configurations in, two sets of keys out, by what the table of keys says of each (config/keys.h). The running
  * configuration takes over live keys only, so what waits for a restart keeps showing up against it until there was one, or until
- * the file says again what runs. Keys that are checked together (poll_us and idle_poll_ms; the sockets' paths) are of one kind:
+ * the file says again what runs. Keys that are checked together (the sockets' paths) are of one kind:
  * a mixture of both configurations is as sound as each of them.
  */
 #ifndef VGPUD_RELOAD_PLAN_H

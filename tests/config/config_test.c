@@ -153,8 +153,7 @@ static void a_minimal_file_gets_every_default(void **state)
         assert_string_equal(cfg.control.group.name, "");
         assert_string_equal(cfg.control.user.name, "");
         assert_int_equal(cfg.pace.max_fps, 240);
-        assert_int_equal(cfg.pace.poll_us, 1000);
-        assert_int_equal(cfg.pace.idle_poll_ms, 16);
+        assert_int_equal(cfg.pace.latency, CONFIG_LATENCY_BALANCED);
         assert_int_equal(cfg.pace.copy, VGPU_COPY_AUTO);
         assert_int_equal(cfg.pace.copy_threads, 1);
         assert_int_equal(cfg.log.level, LOG_INFO);
@@ -169,8 +168,8 @@ static void a_minimal_file_gets_every_default(void **state)
         "60000\nwake_batch = 1024\n[access]\nusers = root, 12,daemon\ngroups = 5 root\n"           \
         "intent_users = 1\nintent_groups = 2\nadmin_users = 3\nadmin_groups = 4294967294\n"        \
         "[control]\nsocket = /run/c.sock\nmode = 0660\ngroup = daemon\nuser = "                    \
-        "12\n[pace]\nmax_fps = 1\npoll_us = 50\nidle_poll_ms = "                                   \
-        "1000\ncopy = movsb\ncopy_threads = 2\n[log]\nlevel = debug\n"
+        "12\n[pace]\nmax_fps = 1\nlatency = powersave\ncopy = movsb\ncopy_threads = "              \
+        "2\n[log]\nlevel = debug\n"
 
 static void ram_is_a_list_of_paths_or_is_asked_for(void **state)
 {
@@ -247,8 +246,7 @@ static void every_key_is_read(void **state)
         assert_int_equal(cfg.control.group.gid, getgrnam("daemon")->gr_gid);
         assert_int_equal(cfg.control.user.uid, 12);
         assert_int_equal(cfg.pace.max_fps, 1);
-        assert_int_equal(cfg.pace.poll_us, 50);
-        assert_int_equal(cfg.pace.idle_poll_ms, 1000);
+        assert_int_equal(cfg.pace.latency, CONFIG_LATENCY_POWERSAVE);
         assert_int_equal(cfg.pace.copy, VGPU_COPY_MOVSB);
         assert_int_equal(cfg.pace.copy_threads, 2);
         assert_int_equal(cfg.log.level, LOG_DEBUG);
@@ -335,10 +333,9 @@ static const struct value_case values[] = {
         { "pace", "max_fps", "0", false },
         { "pace", "max_fps", "1000", true },
         { "pace", "max_fps", "1001", false },
-        { "pace", "poll_us", "49", false },
-        { "pace", "poll_us", "100001", false },
-        { "pace", "idle_poll_ms", "0", false },
-        { "pace", "idle_poll_ms", "1001", false },
+        { "pace", "latency", "low", true },
+        { "pace", "latency", "Low", false },
+        { "pace", "latency", "0", false },
         { "pace", "copy", "plain", true },
         { "pace", "copy", "stream", true },
         { "pace", "copy", "movsb", true },
@@ -580,17 +577,6 @@ static void harmless_forms_are_read_as_meant(void **state)
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
                 assert_string_equal(must_load(texts[i]).guest.ram, "/a b");
         assert_string_equal(must_load("[guest]\nram = /a=b:c;d#e\n").guest.ram, "/a=b:c;d#e");
-}
-
-static void an_idle_interval_shorter_than_the_busy_one_is_refused(void **state)
-{
-        static const char text[] = MINIMAL "[pace]\nidle_poll_ms = 10\npoll_us = 10001\n";
-
-        (void)state;
-        must_say(text, sizeof(text) - 1,
-                "FILE:5: poll_us (10001 us) is longer than idle_poll_ms (10 ms): idle would be "
-                "looked at more often\n");
-        must_load(MINIMAL "[pace]\nidle_poll_ms = 10\npoll_us = 10000\n");
 }
 
 static void one_path_for_two_sockets_is_refused(void **state)
@@ -878,7 +864,6 @@ int main(void)
                 cmocka_unit_test(a_line_that_the_parser_would_cut_is_refused),
                 cmocka_unit_test(bytes_that_are_no_text_are_refused),
                 cmocka_unit_test(harmless_forms_are_read_as_meant),
-                cmocka_unit_test(an_idle_interval_shorter_than_the_busy_one_is_refused),
                 cmocka_unit_test(one_path_for_two_sockets_is_refused),
                 cmocka_unit_test(a_list_of_users_is_bounded_and_names_the_one_it_does_not_know),
                 cmocka_unit_test(thousands_of_problems_are_all_said),

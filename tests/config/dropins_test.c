@@ -220,15 +220,14 @@ static void each_problem_names_its_own_file_and_line(void **state)
         (void)state;
         write_text(main_path, MINIMAL "[ring]\nslots = 99\n");
         dropin("a.conf", "[ring]\nslots = 5\nslots = 6\n[colour]\n");
-        dropin("b.conf", "max_fps = 1\n\n[pace]\npoll_us = 100000\n");
-        dropin("c.conf", "[pace]\nidle_poll_ms = 50\n");
+        dropin("b.conf", "max_fps = 1\n\n[control]\nsocket = /run/c\n");
+        dropin("c.conf", "[ring]\nsocket = /run/c\n");
         must_say(-EINVAL, "win11.conf:4: slots = 99: must be a number from 3 to 16\n"
                           "a.conf:3: slots was set in line 2 already\n"
                           "a.conf:4: unknown section [colour] (there are [guest], [ring], "
                           "[access], [control], [pace] and [log])\n"
                           "b.conf:1: max_fps is in no section\n"
-                          "c.conf:2: poll_us (100000 us) is longer than idle_poll_ms (50 ms): idle "
-                          "would be looked at more often\n");
+                          "b.conf:4: [control] socket is the same path as [ring] socket\n");
 }
 
 static void a_section_of_one_file_does_not_go_on_in_the_next(void **state)

@@ -273,15 +273,13 @@ static void the_pace_goes_by_the_configuration_after_a_reload(void **state)
 
         (void)state;
         rig_open(&rig);
-        rig.guest.pacer.last_frame_ns = 77;
+        rig.guest.pacer.arrival_ns = 77;
         rig.config.pace.max_fps = 10;
-        rig.config.pace.poll_us = 500;
-        rig.config.pace.idle_poll_ms = 20;
+        rig.config.pace.latency = CONFIG_LATENCY_LOW;
         guest_reload(&rig.guest);
         assert_int_equal(rig.guest.pacer.config.min_frame_ns, 100000000);
-        assert_int_equal(rig.guest.pacer.config.poll_ns, 500000);
-        assert_int_equal(rig.guest.pacer.config.idle_ns, 20000000);
-        assert_int_equal(rig.guest.pacer.last_frame_ns, 77);
+        assert_int_equal(rig.guest.pacer.config.latency, CONFIG_LATENCY_LOW);
+        assert_int_equal(rig.guest.pacer.arrival_ns, 77);
         rig_close(&rig);
 }
 

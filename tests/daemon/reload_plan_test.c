@@ -16,7 +16,7 @@
 static const char *const live[] = { "guest.producer", "ring.max_clients", "ring.max_clients_user",
         "ring.max_bytes", "access.users", "access.groups", "access.intent_users",
         "access.intent_groups", "access.admin_users", "access.admin_groups", "pace.max_fps",
-        "pace.poll_us", "pace.idle_poll_ms", "log.level" };
+        "pace.latency", "log.level" };
 
 static bool is_live(const struct config_key *key)
 {
