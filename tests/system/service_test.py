@@ -142,6 +142,46 @@ def the_ram_is_read_without_privilege_and_by_nobody_else(host):
     host.run(f"{VERIFY} --frames 3 --seconds 50", user="bob")
 
 
+def ram_that_only_its_owner_may_read_comes_from_the_helper(host):
+    _configured(host)
+    host.run("chown vgpud-demo:vgpud-demo /dev/shm/demo.ram && chmod 600 /dev/shm/demo.ram && ls -l /dev/shm/demo.ram")
+    host.run(f"systemctl start vgpud-ram@demo.socket && systemctl start {UNIT}")
+    host.journal.wait("Streaming from")
+    host.run(f"{VERIFY} --frames 3 --seconds 30", user="bob")
+    # What was handed over is kept by systemd: the next daemon need not ask, and the helper could be gone.
+    if int(host.show(UNIT, "NFileDescriptorStore")) < 1:
+        raise Failure("nothing is in the store of descriptors")
+    host.run("systemctl stop vgpud-ram@demo.socket")
+    mark = host.journal.now()
+    host.run(f"systemctl restart {UNIT}")
+    host.journal.wait("Streaming from", after=mark)
+
+
+def a_good_configuration_is_taken_over_under_the_clients(host):
+    _streaming(host)
+    clients = _witness(host, 2)
+    mark = host.journal.now()
+    host.write("/etc/vgpud/demo.conf", CONFIG + "[ring]\nslots = 8\n[pace]\nmax_fps = 20\n")
+    host.run(f"systemctl reload {UNIT}")
+    host.journal.wait("[pace] max_fps", after=mark)
+    host.journal.wait("Not in force before a restart: [ring] slots", after=mark)
+    verdict = _verdict(host, clients)
+    if verdict["losses"] or verdict["refused"]:
+        raise Failure("clients noticed")
+
+
+def a_bad_configuration_is_refused_and_the_old_one_goes_on(host):
+    _streaming(host)
+    before = host.show(UNIT, "MainPID")
+    mark = host.journal.now()
+    host.write("/etc/vgpud/demo.conf", CONFIG + "[ring]\nmax_clients = many\n")
+    host.run(f"systemctl reload {UNIT}", ok=(1,))
+    host.journal.wait("demo.conf:5: max_clients = many", after=mark)
+    if host.show(UNIT, "MainPID") != before or host.show(UNIT, "ActiveState") != "active":
+        raise Failure("the daemon did not go on")
+    host.run(f"{VERIFY} --frames 3 --seconds 30", user="bob")
+
+
 def a_ram_file_in_shared_memory_outlives_the_daemon(host):
     _streaming(host)
     # systemd takes the files there of a unit's user and group for its IPC, and RAM files are the group's.
