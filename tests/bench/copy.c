@@ -407,8 +407,7 @@ static void measure_scene(
         add_rows(
                 &b, t, group, pagings[paging].paging == MACHINE_SCATTER, modes[mode].height > 2000);
         for (unsigned round = 0; round <= o->rounds; round++) {
-                if (isatty(STDERR_FILENO))
-                        fprintf(stderr, "\r\033[K%s, round %u of %u", group, round, o->rounds);
+                bench_progress("%s, round %u of %u", group, round, o->rounds);
                 measure_round(&b, round);
         }
         bench_row_against(b.gather[VGPU_COPY_AUTO], best_of(b.hand, n_hands));
@@ -433,7 +432,6 @@ int main(int argc, char **argv)
         for (size_t mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++)
                 for (size_t paging = 0; paging < sizeof(pagings) / sizeof(pagings[0]); paging++)
                         measure_scene(t, mode, paging, &options);
-        if (isatty(STDERR_FILENO))
-                fputs("\r\033[K", stderr);
+        bench_progress(NULL);
         return bench_report_write(&options, &report);
 }

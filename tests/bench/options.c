@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
+
+#include "host.h"
 
 static void usage(FILE *f, const char *what)
 {
@@ -79,38 +81,27 @@ void bench_options_take(struct bench_options *o, int argc, char **argv, const ch
                 o->rounds = 1;
 }
 
-/* The first line of /proc/cpuinfo that names the model; "" where there is none. */
-static void cpu_model(char *text, size_t size)
-{
-        FILE *f = fopen("/proc/cpuinfo", "re");
-        char line[256];
-
-        text[0] = '\0';
-        while (f && fgets(line, sizeof(line), f)) {
-                char *value = strchr(line, ':');
-
-                if (!value || strncmp(line, "model name", strlen("model name")) != 0)
-                        continue;
-                value[strcspn(value, "\n")] = '\0';
-                snprintf(text, size, "%s", value + 2);
-                break;
-        }
-        if (f)
-                fclose(f);
-}
-
 void bench_print_machine(void)
 {
-        struct utsname name;
-        char model[128];
-        double load = 0;
+        char text[512];
 
-        uname(&name);
-        getloadavg(&load, 1);
-        cpu_model(model, sizeof(model));
-        printf("%ld CPUs (%s), %s %s, load %.1f before\n", sysconf(_SC_NPROCESSORS_ONLN), model,
-                name.sysname, name.release, load);
+        printf("%s\n", host_describe(text, sizeof(text)));
         fflush(stdout);
+}
+
+void bench_progress(const char *format, ...)
+{
+        va_list args;
+
+        if (!isatty(STDERR_FILENO))
+                return;
+        fputs("\r\033[K", stderr);
+        if (format) {
+                va_start(args, format);
+                vfprintf(stderr, format, args);
+                va_end(args);
+        }
+        fflush(stderr);
 }
 
 static int write_file(const char *path, void (*write)(FILE *f, const struct bench_report *report),

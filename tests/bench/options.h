@@ -27,8 +27,11 @@ struct bench_options {
  */
 void bench_options_take(struct bench_options *o, int argc, char **argv, const char *what);
 
-/* One line: processors, kernel, load; to be printed first, for no figure means anything without. */
+/* One line, as host_describe(); to be printed first, for no figure means anything without. */
 void bench_print_machine(void);
+
+/* What is being measured, in a line of a terminal that the next one replaces; nothing elsewhere. NULL: no longer. */
+void bench_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Text to stdout, CSV and chart where @o says. Return: the program's exit status: 0, 1 when a file could not be written. */
 int bench_report_write(const struct bench_options *o, const struct bench_report *report);

@@ -23,7 +23,8 @@ static int write_config(const struct daemon_proc *d, const char *ram, const char
         fprintf(f, "[guest]\nram = %s\nmachine = %s\n", ram, machine);
         if (ram_size)
                 fprintf(f, "ram_size = %llu\n", (unsigned long long)ram_size);
-        fprintf(f, "[ring]\nsocket = %s\n%s[log]\nlevel = debug\n", d->socket, more ? more : "");
+        fprintf(f, "[ring]\nsocket = %s\n%s%s", d->socket, more ? more : "",
+                more && strstr(more, "[log]") ? "" : "[log]\nlevel = debug\n");
         return fclose(f) == 0 ? 0 : -errno;
 }
 

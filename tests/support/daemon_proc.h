@@ -25,7 +25,8 @@ struct daemon_proc {
  * @ram:      [guest] ram
  * @machine:  [guest] machine
  * @ram_size: [guest] ram_size in bytes, 0: leave it out
- * @more:     further configuration text, sections included; NULL: none
+ * @more:     further configuration text, sections included, the first of which goes on with [ring];
+ *            without a [log] of its own it logs everything; NULL: none
  *
  * The program is the one of this build, or what VGPU_DAEMON in the environment names. Does not wait: clients of the library
  * wait for a daemon themselves. Return: 0 or -errno.
