@@ -250,10 +250,11 @@ static bool sweep_all(const struct options *o)
         for (size_t i = 0; i < n_lives; i++)
                 if (!o->life || strcmp(o->life, life_table[i].name) == 0)
                         well &= sweep(life_table[i], &world, o);
-        well &= daemon_proc_stop(&daemon) == 0;
-        guest_proc_stop(&guest);
+        /* before the guest, whose input it has inherited: the guest ends when that is closed */
         kill(monitor, SIGKILL);
         waitpid(monitor, NULL, 0);
+        well &= daemon_proc_stop(&daemon) == 0;
+        guest_proc_stop(&guest);
         return well;
 }
 
