@@ -6,10 +6,11 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LINKS_MAX 40 /* as many as the kernel follows */
 
 /* One file or folder of the way. */
 static int check_step(const char *path, uid_t also, char *ret_why, size_t cap)
@@ -39,37 +40,68 @@ static int check_step(const char *path, uid_t also, char *ret_why, size_t cap)
         return 0;
 }
 
-/* @path and every folder above; @path is used up. */
-static int check_way(char *path, uid_t also, char *ret_why, size_t cap)
+/* @path and every folder above. */
+static int check_way(const char *path, uid_t also, char *ret_why, size_t cap)
 {
+        char way[PATH_MAX];
         int r = 0;
 
-        for (char *end = path + strlen(path); r == 0;) {
+        memcpy(way, path, strlen(path) + 1);
+        for (char *end = way + strlen(way); r == 0;) {
                 *end = '\0';
-                r = check_step(path[0] ? path : "/", also, ret_why, cap);
-                if (!path[0])
+                r = check_step(way[0] ? way : "/", also, ret_why, cap);
+                if (!way[0])
                         break;
-                end = strrchr(path, '/');
+                end = strrchr(way, '/');
         }
         return r;
 }
 
-/* Both ways: a link that somebody else could lay leads to a file that is root's, but not to the one that was meant. */
+/* Puts what the first link on the way says in its place. Return: 1; 0: there is none; or what reading it said. */
+static int follow_first(char path[PATH_MAX])
+{
+        char target[PATH_MAX], next[PATH_MAX];
+
+        for (char *end = path; *end;) {
+                size_t before = (size_t)(end + 1 - path);
+                ssize_t n;
+                char rest;
+
+                end = strchrnul(end + 1, '/');
+                rest = *end;
+                *end = '\0';
+                n = readlink(path, target, sizeof(target));
+                *end = rest;
+                if (n < 0 && errno != EINVAL)
+                        return -errno;
+                if (n < 0)
+                        continue;
+                if (snprintf(next, sizeof(next), "%.*s%.*s%s", target[0] == '/' ? 0 : (int)before,
+                            path, (int)n, target, end) >= (int)sizeof(next))
+                        return -ENAMETOOLONG;
+                memcpy(path, next, strlen(next) + 1);
+                return 1;
+        }
+        return 0;
+}
+
+/* Link by link: one that somebody else could lay leads to a file that is root's, but not to the one that was meant. */
 int trust_path(const char *path, uid_t also, char *ret_why, size_t cap)
 {
-        char *real = realpath(path, NULL), *named = strdup(path);
-        int r = 0;
+        size_t len = strlen(path);
+        char way[PATH_MAX];
+        int r = path[0] != '/' ? -EINVAL : len >= sizeof(way) ? -ENAMETOOLONG : 1;
 
-        if (!real || !named || path[0] != '/') {
-                r = !real ? -errno : !named ? -ENOMEM : -EINVAL;
-                snprintf(ret_why, cap, "%s: %s", path, strerror(-r));
+        if (r > 0)
+                memcpy(way, path, len + 1);
+        for (int i = 0; r > 0; i++) {
+                r = check_way(way, also, ret_why, cap);
+                if (r < 0)
+                        return r;
+                r = i < LINKS_MAX ? follow_first(way) : -ELOOP;
         }
-        if (r == 0)
-                r = check_way(named, also, ret_why, cap);
-        if (r == 0)
-                r = check_way(real, also, ret_why, cap);
-        free(named);
-        free(real);
+        if (r < 0)
+                snprintf(ret_why, cap, "%s: %s", path, strerror(-r));
         return r;
 }
 

@@ -12,7 +12,7 @@
 
 /**
  * trust_path() - is what is at this path root's, and nobody else's to change?
- * @path:    followed through symbolic links; where it leads to is looked at
+ * @path:    absolute; followed through symbolic links, each of which is looked at on its own way
  * @also:    a user who may own it as well; 0: nobody
  * @ret_why: written when not: a sentence piece without its full stop
  *

@@ -326,6 +326,27 @@ static void a_configuration_that_others_can_change_is_not_gone_by(void **state)
         assert_non_null(strstr(why, "vm.conf.d can be changed by others"));
 }
 
+/* From a root's link to another's: whoever may lay that one decides where both lead. */
+static void a_link_that_another_link_leads_over_is_looked_at_too(void **state)
+{
+        char why[192];
+
+        (void)state;
+        make_pidfile("own.pid", getpid());
+        must(symlink("own.pid", in_dir("near")) == 0 && symlink("near", in_dir("far")) == 0, "own");
+        assert_int_equal(trust_path(in_dir("far"), 0, why, sizeof(why)), 0);
+        must(mkdir(in_dir("common"), 0700) == 0 && chmod(in_dir("common"), 0777) == 0, "common");
+        must(symlink("../own.pid", in_dir("common/theirs")) == 0, "theirs");
+        must(symlink("common/theirs", in_dir("ours")) == 0, "ours");
+        assert_int_equal(trust_path(in_dir("ours"), 0, why, sizeof(why)), -EPERM);
+        assert_non_null(strstr(why, "common can be changed by others"));
+        must(symlink("round", in_dir("round")) == 0, "round");
+        assert_int_equal(trust_path(in_dir("round"), 0, why, sizeof(why)), -ELOOP);
+        must(symlink("nowhere", in_dir("lost")) == 0, "lost");
+        assert_int_equal(trust_path(in_dir("lost"), 0, why, sizeof(why)), -ENOENT);
+        assert_int_equal(trust_path("own.pid", 0, why, sizeof(why)), -EINVAL);
+}
+
 static int set_up(void **state)
 {
         (void)state;
@@ -353,6 +374,7 @@ int main(void)
                 cmocka_unit_test(a_process_is_believed_to_be_qemu_as_far_as_its_pidfile_is),
                 cmocka_unit_test(a_process_that_is_gone_or_has_no_ram_is_refused),
                 cmocka_unit_test(a_configuration_that_others_can_change_is_not_gone_by),
+                cmocka_unit_test(a_link_that_another_link_leads_over_is_looked_at_too),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);
