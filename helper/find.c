@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "helper/trust.h"
@@ -20,7 +21,7 @@
 
 struct find {
         const struct vgpu_config *cfg;
-        const struct ucred *peer;
+        const struct ram_peer *peer;
         struct ram_hand *hand;
         int pid, pidfd;                             /* 0, -1: no process is named */
         struct vm_file file[VGPU_SOURCE_FILES_MAX]; /* what it has */
@@ -148,6 +149,14 @@ static int check_kind(struct find *f, const char *path, const struct stat *st)
         return 0;
 }
 
+static bool peer_is_in(const struct ram_peer *peer, gid_t gid)
+{
+        for (size_t i = 0; i < peer->n_groups; i++)
+                if (peer->group[i] == gid)
+                        return true;
+        return peer->cred.gid == gid;
+}
+
 /*
  * Who has a descriptor for reading opens its file for writing through /proc/self/fd, where the file's own permissions let
  * them. A memfd's always do, and it has no path for anybody else to have been given them on purpose.
@@ -162,9 +171,17 @@ static int keep_from_writing(struct find *f, const char *path, int fd, const str
                                : refuse(f, -errno,
                                          "%s: write permission cannot be taken off it: %s", path,
                                          strerror(errno));
-        if ((others & S_IWOTH) || ((others & S_IWGRP) && st->st_gid == f->peer->gid))
+        if ((others & S_IWOTH) || ((others & S_IWGRP) && peer_is_in(f->peer, st->st_gid)))
                 return refuse(f, -EPERM,
                         "%s can be written to by who it would be handed to: chmod go-w", path);
+        if (st->st_uid == f->peer->cred.uid && st->st_uid != 0)
+                return refuse(f, -EPERM, "%s belongs to who it would be handed to", path);
+        /* Its mask stands where the group's permission does, and whom that is for takes more than a look. */
+        if ((others & S_IWGRP) && fgetxattr(fd, "system.posix_acl_access", NULL, 0) > 0)
+                return refuse(f, -EPERM,
+                        "%s has an access control list by which others may write to it: let the "
+                        "daemon's user read it there instead",
+                        path);
         return 0;
 }
 
@@ -360,7 +377,7 @@ static void add_process(struct find *f)
         f->pidfd = -1;
 }
 
-int ram_find(const struct vgpu_config *cfg, const struct ucred *peer, struct ram_hand *ret)
+int ram_find(const struct vgpu_config *cfg, const struct ram_peer *peer, struct ram_hand *ret)
 {
         struct find f = { .cfg = cfg, .peer = peer, .hand = ret, .pidfd = -1 };
         int r;

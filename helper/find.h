@@ -13,10 +13,17 @@
 #include "config/config.h"
 #include "helper/offer.h"
 
+/* Who is answered, as of the moment when they connected. */
+struct ram_peer {
+        struct ucred cred;
+        const gid_t *group; /* beside cred.gid */
+        size_t n_groups;
+};
+
 /**
  * ram_find() - open [guest] ram for somebody else
  * @cfg:  whose file only root can change
- * @peer: who it is for: files that they could write to are not handed over
+ * @peer: who it is for: files with a name that they could write to are not handed over
  * @ret:  the descriptors, for ram_hand_close(); or offer.reason
  *
  * A path is opened if no symbolic link is in it, and what is there is a regular file with one name, of VM_FILE_SMALLEST and
@@ -29,6 +36,6 @@
  *
  * Return: 0, or negative errno, and offer.reason says it in words.
  */
-int ram_find(const struct vgpu_config *cfg, const struct ucred *peer, struct ram_hand *ret);
+int ram_find(const struct vgpu_config *cfg, const struct ram_peer *peer, struct ram_hand *ret);
 
 #endif /* VGPU_RAM_FIND_H */

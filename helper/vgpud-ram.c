@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -109,7 +110,8 @@ static int parse(int argc, char **argv, struct options *ret)
 
 /* ---- one answer ---------------------------------------------------------------------------------------------------- */
 
-static int find_for(const struct options *options, const struct ucred *peer, struct ram_hand *ret)
+static int find_for(
+        const struct options *options, const struct ram_peer *peer, struct ram_hand *ret)
 {
         struct config_report report = { 0 };
         struct vgpu_config config;
@@ -139,33 +141,50 @@ static int priority_of(int r)
         return r == -ENOENT || r == -ESRCH ? LOG_DEBUG : LOG_WARNING;
 }
 
+/* Return: 0 and @ret, good until the next one is asked for; or what the socket said. */
+static int find_peer(int client, struct ram_peer *ret)
+{
+        static gid_t groups[NGROUPS_MAX];
+        socklen_t len = sizeof(ret->cred), groups_len = sizeof(groups);
+
+        *ret = (struct ram_peer){ .group = groups };
+        if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &ret->cred, &len) < 0 ||
+                getsockopt(client, SOL_SOCKET, SO_PEERGROUPS, groups, &groups_len) < 0)
+                return -errno;
+        ret->n_groups = groups_len / sizeof(groups[0]);
+        return 0;
+}
+
 static void answer(const struct options *options, int client)
 {
         struct ram_hand hand = RAM_HAND_EMPTY;
-        struct ucred peer = { 0 };
-        socklen_t len = sizeof(peer);
-        int r;
+        struct ram_peer peer;
+        int r = find_peer(client, &peer);
 
-        if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        if (r < 0) {
+                journal_log(
+                        LOG_WARNING, "Somebody who asked cannot be told apart: %s", strerror(-r));
                 return;
-        if (peer.uid != options->uid && peer.uid != 0) {
+        }
+        if (peer.cred.uid != options->uid && peer.cred.uid != 0) {
                 journal_log(LOG_WARNING,
                         "Process %d of user %u asked for the RAM of %s, and is not %s",
-                        (int)peer.pid, (unsigned)peer.uid, options->config, options->user);
+                        (int)peer.cred.pid, (unsigned)peer.cred.uid, options->config,
+                        options->user);
                 return;
         }
         r = find_for(options, &peer, &hand);
         if (r < 0)
-                journal_log(priority_of(r), "No RAM for process %d, by %s: %s", (int)peer.pid,
+                journal_log(priority_of(r), "No RAM for process %d, by %s: %s", (int)peer.cred.pid,
                         options->config, hand.offer.reason);
         else
                 journal_log(LOG_INFO, "%u RAM file%s handed to process %d, by %s",
-                        hand.offer.n_files, hand.offer.n_files == 1 ? "" : "s", (int)peer.pid,
+                        hand.offer.n_files, hand.offer.n_files == 1 ? "" : "s", (int)peer.cred.pid,
                         options->config);
         r = ram_hand_send(client, &hand);
         if (r < 0)
-                journal_log(LOG_DEBUG, "Process %d did not wait for its answer: %s", (int)peer.pid,
-                        strerror(-r));
+                journal_log(LOG_DEBUG, "Process %d did not wait for its answer: %s",
+                        (int)peer.cred.pid, strerror(-r));
         ram_hand_close(&hand);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -22,9 +23,12 @@
 
 #define RAM_BYTES (2u << 20)
 #define NOBODY    65534
+#define FRIENDS   65532
+#define STRANGERS 65531
 
 static char dir[] = "/tmp/vgpud-find-XXXXXX";
-static const struct ucred peer = { .uid = NOBODY, .gid = NOBODY };
+static const gid_t also_in[] = { NOBODY, FRIENDS };
+static const struct ram_peer peer = { { .uid = NOBODY, .gid = NOBODY }, also_in, 2 };
 
 static const char *in_dir(const char *name)
 {
@@ -146,6 +150,45 @@ static void what_is_no_ram_is_refused(void **state)
         must_refuse(&(struct vgpu_config){ .guest.ram = "/etc/passwd" }, -EINVAL, "no guest's RAM");
         must_refuse(&(struct vgpu_config){ .guest.ram = "/dev/mem" },
                 access("/dev/mem", F_OK) == 0 ? -EINVAL : -ENOENT, "/dev/mem");
+}
+
+/* Who has a descriptor of it opens it for writing as far as the file's own permissions let them, in whichever way. */
+static void what_the_other_end_could_write_to_is_refused(void **state)
+{
+        /* user::rw-, user:65534:rw-, group::r--, mask::rw-, other::--- as the kernel keeps it */
+        unsigned char acl[] = { 2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 6, 0, 254, 255, 0,
+                0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0,
+                255, 255, 255, 255 };
+        struct vgpu_config cfg = config_of(in_dir("group.ram"), NULL);
+        struct ram_hand hand;
+
+        (void)state;
+        make_file("group.ram", RAM_BYTES, 0660);
+        if (getuid() == 0) {
+                must(chown(in_dir("group.ram"), 0, NOBODY) == 0, "first group");
+                must_refuse(&cfg, -EPERM, "can be written to by who it would be handed to");
+                must(chown(in_dir("group.ram"), 0, FRIENDS) == 0, "second group");
+                must_refuse(&cfg, -EPERM, "can be written to by who it would be handed to");
+                must(chown(in_dir("group.ram"), NOBODY, STRANGERS) == 0, "owner");
+                must_refuse(&cfg, -EPERM, "belongs to who it would be handed to");
+                must(chown(in_dir("group.ram"), 0, STRANGERS) == 0, "another's group");
+                assert_int_equal(ram_find(&cfg, &peer, &hand), 0);
+                ram_hand_close(&hand);
+        }
+        if (setxattr(in_dir("group.ram"), "system.posix_acl_access", acl, sizeof(acl), 0) < 0) {
+                must(errno == EOPNOTSUPP, "setxattr");
+                return;
+        }
+        must_refuse(&cfg, -EPERM, "access control list");
+        acl[14] = 4; /* the mask says that somebody may write, and whom it means is not gone into */
+        must(setxattr(in_dir("group.ram"), "system.posix_acl_access", acl, sizeof(acl), 0) == 0,
+                "setxattr");
+        must_refuse(&cfg, -EPERM, "access control list");
+        acl[30] = 4;
+        must(setxattr(in_dir("group.ram"), "system.posix_acl_access", acl, sizeof(acl), 0) == 0,
+                "setxattr");
+        assert_int_equal(ram_find(&cfg, &peer, &hand), 0);
+        ram_hand_close(&hand);
 }
 
 /* ---- a process' ---------------------------------------------------------------------------------------------------- */
@@ -368,6 +411,7 @@ int main(void)
                 cmocka_unit_test(a_named_file_is_opened_for_reading_only),
                 cmocka_unit_test(a_name_that_leads_elsewhere_is_refused),
                 cmocka_unit_test(what_is_no_ram_is_refused),
+                cmocka_unit_test(what_the_other_end_could_write_to_is_refused),
                 cmocka_unit_test(
                         a_memfd_is_handed_over_with_its_process_and_without_a_way_to_write),
                 cmocka_unit_test(a_number_that_leads_to_another_file_is_refused),
