@@ -104,7 +104,7 @@ static void on_signal(uv_signal_t *signal, int number)
         stop(signal->data);
 }
 
-static void on_reload(void *ctx)
+static int on_reload(void *ctx)
 {
         struct daemon *d = ctx;
         int r;
@@ -112,7 +112,9 @@ static void on_reload(void *ctx)
         guest_reload(&d->guest);
         r = outlet_reload(&d->outlet);
         if (r < 0)
-                journal_log(LOG_ERR, "Who may connect stays as it was: %s", strerror(-r));
+                journal_log(
+                        LOG_ERR, "Who may connect stays as it was: %s; reload again", strerror(-r));
+        return r;
 }
 
 static void start_handles(struct daemon *d)

@@ -51,7 +51,9 @@ static void say_taken(const struct reload *r)
         if (r->plan.n_live == 0)
                 journal_event(EVENT_CONFIG_RELOADED,
                         JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", r->path)),
-                        "Configuration read again: nothing to change while running");
+                        "Configuration read again: %s",
+                        r->owed ? "what could not be put in force is tried again"
+                                : "nothing to change while running");
         else
                 journal_event(EVENT_CONFIG_RELOADED,
                         JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_CONFIG", r->path)),
@@ -82,8 +84,8 @@ static void take(struct reload *r)
         say_taken(r);
         say_waiting(r);
         reload_take(&r->plan, &r->wanted, r->config);
-        if (r->plan.n_live != 0)
-                r->apply(r->ctx);
+        if (r->plan.n_live != 0 || r->owed)
+                r->owed = r->apply(r->ctx) < 0;
         journal_set_level(r->config->log.level);
 }
 
@@ -136,7 +138,7 @@ static void on_sighup(uv_signal_t *signal, int number)
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 int reload_init(struct reload *r, uv_loop_t *loop, const char *path, struct vgpu_config *config,
-        void (*apply)(void *ctx), void *ctx)
+        int (*apply)(void *ctx), void *ctx)
 {
         sigset_t hup;
         int error;

@@ -19,7 +19,7 @@ struct reload {
         uv_loop_t *loop;
         const char *path;
         struct vgpu_config *config; /* in force */
-        void (*apply)(void *ctx);
+        int (*apply)(void *ctx);
         void *ctx;
 
         uv_signal_t sighup;
@@ -27,6 +27,7 @@ struct reload {
         bool busy; /* the pool has it */
         bool again;
         bool stopped;
+        bool owed; /* @config has what @apply could not put in force */
 
         /* the pool's, then the loop's */
         struct vgpu_config wanted;
@@ -42,14 +43,14 @@ struct reload {
  * reload_init() - wait for SIGHUP
  * @path:   of the configuration, borrowed
  * @config: in force, borrowed; live keys are written to before @apply
- * @apply:  called on the loop when live keys have changed
+ * @apply:  called on the loop when live keys have changed; negative: it is called again with the next good configuration
  *
  * A SIGHUP that was blocked until now comes in.
  *
  * Return: 0, or what libuv said; then there is nothing to stop.
  */
 int reload_init(struct reload *r, uv_loop_t *loop, const char *path, struct vgpu_config *config,
-        void (*apply)(void *ctx), void *ctx);
+        int (*apply)(void *ctx), void *ctx);
 
 /* Let go of the loop, which has to run until what the pool has of it is done. */
 void reload_stop(struct reload *r);
