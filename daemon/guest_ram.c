@@ -465,12 +465,14 @@ static vgpu_source *open_ram(struct guest *g)
                 if (source && !is_qemus(g, &plan, source))
                         source = vgpu_source_close(source);
         }
-        if (source && plan.handed)
+        if (source && plan.handed) {
+                ram_helper_forget(&g->helper);
                 ram_shelf_store(&g->shelf);
-        else if (plan.handed)
+        } else if (plan.handed) {
                 put_back(g, g->reason);
-        else if (!source && plan.denied)
+        } else if (!source && plan.denied) {
                 ask_helper(g);
+        }
         return source;
 }
 

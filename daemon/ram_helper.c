@@ -101,7 +101,7 @@ static void on_answer(uv_poll_t *poll, int status, int events)
         else if (hand.offer.n_files == 0)
                 ram_helper_reject(h, hand.offer.reason);
         else
-                ram_helper_forget(h);
+                h->why[0] = '\0';
         h->answered(h, &hand);
 }
 

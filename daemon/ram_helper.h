@@ -46,10 +46,10 @@ void ram_helper_init(struct ram_helper *h, uv_loop_t *loop, const struct vgpu_co
  */
 int ram_helper_ask(struct ram_helper *h);
 
-/* What it answered was of no use: as if it had refused, with this reason. */
+/* What it answered was of no use: it has refused once more, with this reason. */
 void ram_helper_reject(struct ram_helper *h, const char *why);
 
-/* The machine is another one: what was refused may be granted now. */
+/* What it answered was of use, or the machine is another one: what was refused may be granted now. */
 void ram_helper_forget(struct ram_helper *h);
 
 /* Stop waiting for an answer; the loop must run once more. */
