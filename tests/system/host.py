@@ -14,6 +14,7 @@ import shlex
 import socket
 import subprocess
 import tempfile
+import textwrap
 import threading
 import time
 
@@ -195,7 +196,7 @@ class Host:
         print(f"{user or 'root'}{'$' if user else '#'} {command}", flush=True)
         done = subprocess.run(self.words(command, user), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace", timeout=PATIENCE_S)
-        print(done.stdout, end="" if done.stdout.endswith("\n") or not done.stdout else "\n", flush=True)
+        _show(done.stdout)
         if ok is not None and done.returncode not in ok:
             raise Failure(f"'{command}' ended with {done.returncode}, not {ok}")
         return done.stdout
@@ -207,7 +208,8 @@ class Host:
             done = subprocess.run(self.words(command, user), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True, errors="replace", timeout=PATIENCE_S)
             if text in done.stdout:
-                print(f"root# {command}\n{done.stdout}", flush=True)
+                print(f"root# {command}")
+                _show(done.stdout)
                 return done.stdout
             if time.monotonic() > deadline:
                 raise Failure(f"'{command}' never said {text!r}, but\n{done.stdout}")
@@ -221,6 +223,11 @@ class Host:
         """One property of a unit."""
         return subprocess.run(self.words(f"systemctl show --value -P {name} '{unit}'", None), text=True, check=True,
                               stdout=subprocess.PIPE).stdout.strip()
+
+
+def _show(answer):
+    """Indented, so that no line of it is taken for the test's own."""
+    print(textwrap.indent(answer, "  "), end="" if answer.endswith("\n") or not answer else "\n", flush=True)
 
 
 def expect(text, *words):
