@@ -33,7 +33,9 @@ struct row {
 static const struct row counters[] = {
         { "looks", "looks", NULL, NULL, "Looks at the guest, with a frame or without.", PLAIN },
         { "frames", "frames", NULL, NULL, "Frames published.", PLAIN },
+        { "patched", "frames_patched", NULL, NULL, "Frames that were brought up to date out of an older one.", PLAIN },
         { "copied_bytes", "copied_bytes", "bytes", NULL, "Copied out of the guest's RAM, frames that were thrown away included.", PLAIN },
+        { "spared_bytes", "spared_bytes", "bytes", NULL, "Of frames that were brought up to date, what did not have to be copied again.", PLAIN },
         { "torn_retries", "torn_retries", NULL, NULL, "Headers that changed while they were read, and were read again.", PLAIN },
         { "skips", "skips", NULL, "reason", "Looks that saw a frame and published none.", PLAIN },
         { "searches", "searches", NULL, NULL, "Scans for a kernel or for regions.", PLAIN },

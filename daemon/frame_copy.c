@@ -77,6 +77,8 @@ static bool fill(struct frame_copy *c, struct walk *w, struct chunk *k)
         }
         if (k->n == 0)
                 return false;
+        if (c->touched == 0)
+                c->touched_from = k->from;
         c->touched = k->to;
         c->copied += k->bytes;
         return true;

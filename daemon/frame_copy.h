@@ -20,7 +20,8 @@ struct frame_copy {
         struct vgpup_sample sample; /* opened */
         uint8_t *dst;               /* room for sample.bytes */
         size_t copied;              /* bytes that were asked for; to begin with 0 */
-        size_t touched; /* bytes from the start of @dst that may have been written; likewise */
+        /* Bytes of @dst that may have been written, up to but not @touched; likewise. */
+        size_t touched_from, touched;
 };
 
 /**

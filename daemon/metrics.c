@@ -45,7 +45,9 @@ static void gather_stream(const struct stream *s, struct metrics *m)
         const struct stream_counters *c = &s->counters;
 
         m->counters.frames = c->frames;
+        m->counters.patched = c->patched;
         m->counters.copied_bytes = c->copied_bytes;
+        m->counters.spared_bytes = c->spared_bytes;
         m->counters.torn_retries = c->torn_retries;
         m->skips = (struct metrics_skips){
                 .busy = c->busy,

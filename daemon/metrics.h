@@ -18,7 +18,7 @@ struct daemon;
 
 /* Since the daemon began; they only rise. */
 struct metrics_counters {
-        uint64_t looks, frames, copied_bytes, torn_retries;
+        uint64_t looks, frames, patched, copied_bytes, spared_bytes, torn_retries;
         uint64_t searches, epochs, restarts;
         uint64_t wakes, wakes_full, wake_batches;
         uint64_t clients_accepted, clients_left, clients_dropped_by_admin;

@@ -39,7 +39,9 @@ struct field {
 static const struct field counters[] = {
         COUNTER(looks),
         COUNTER(frames),
+        COUNTER(patched),
         COUNTER(copied_bytes),
+        COUNTER(spared_bytes),
         COUNTER(torn_retries),
         COUNTER(searches),
         COUNTER(epochs),

@@ -286,9 +286,9 @@ uint8_t *outlet_begin(struct outlet *o)
         return ring_slot_begin(o->rings.current);
 }
 
-void outlet_abort(struct outlet *o, size_t touched)
+void outlet_abort(struct outlet *o, size_t from, size_t to)
 {
-        ring_slot_abort(o->rings.current, touched);
+        ring_slot_abort(o->rings.current, from, to);
 }
 
 void outlet_publish(struct outlet *o, const struct ring_frame *frame)

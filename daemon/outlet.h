@@ -102,7 +102,7 @@ uint64_t outlet_generation(const struct outlet *o);
 /* See ring_slot_begin(), ring_open_slot(), ring_slot_abort(), ring_publish(). */
 uint8_t *outlet_begin(struct outlet *o);
 uint32_t outlet_open_slot(const struct outlet *o);
-void outlet_abort(struct outlet *o, size_t touched);
+void outlet_abort(struct outlet *o, size_t from, size_t to);
 void outlet_publish(struct outlet *o, const struct ring_frame *frame);
 
 /* Those who read the ring; who only asks a question is none. */

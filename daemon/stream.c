@@ -11,7 +11,7 @@
 
 void stream_init(struct stream *s, struct outlet *outlet, bool staging)
 {
-        *s = (struct stream){ .outlet = outlet, .use_staging = staging };
+        *s = (struct stream){ .outlet = outlet, .use_staging = staging, .late_ns = STREAM_LATE_NS };
 }
 
 int stream_use_helper(struct stream *s)
@@ -210,10 +210,9 @@ static int take(struct stream *s, const struct stream_view *view, struct pass *p
         if (r == 1)
                 r = vgpup_sample_commit(view->region, view->mem, sample);
         s->counters.copied_bytes += pass->copy.copied;
-        s->counters.patched += r == 1 && !patch.whole;
         if (r == 0)
                 return skip(s, view, sample);
-        if (r == 1 && note_time(s, pass) > STREAM_LATE_NS) {
+        if (r == 1 && note_time(s, pass) > s->late_ns) {
                 s->counters.late++;
                 r = refuse(s, view, sample);
         }
@@ -221,6 +220,10 @@ static int take(struct stream *s, const struct stream_view *view, struct pass *p
         if (r == 1 && !view->may_publish(view->ctx)) {
                 s->counters.overtaken++;
                 r = refuse(s, view, sample);
+        }
+        if (r == 1 && !patch.whole) {
+                s->counters.patched++;
+                s->counters.spared_bytes += sample->bytes - pass->copy.copied;
         }
         return r;
 }
@@ -241,7 +244,7 @@ static int take_straight(struct stream *s, const struct stream_view *view, struc
         if (r == 1)
                 publish(s, view, &pass->copy.sample);
         else
-                outlet_abort(s->outlet, pass->copy.touched);
+                outlet_abort(s->outlet, pass->copy.touched_from, pass->copy.touched);
         return r;
 }
 

@@ -24,8 +24,9 @@
 #define STREAM_LATE_NS UINT64_C(50000000)
 
 struct stream_counters {
-        uint64_t frames;  /* published */
-        uint64_t patched; /* of them, brought up to date out of an older one */
+        uint64_t frames;       /* published */
+        uint64_t patched;      /* of them, brought up to date out of an older one */
+        uint64_t spared_bytes; /* of those, what was not copied again */
         uint64_t busy, remapped, too_big, malformed, late, overtaken; /* skipped */
         uint64_t torn_retries;
         uint64_t
@@ -37,6 +38,7 @@ struct stream {
         uint8_t *staging; /* NULL: straight into the slot */
         uint64_t staging_bytes;
         bool use_staging;
+        uint64_t late_ns; /* a pass that took longer is thrown away; STREAM_LATE_NS to begin with */
         struct copy_helper *helper; /* NULL: none */
         struct stream_counters counters;
         struct histogram sample_time; /* of frames copied and checked, from the look's begin */

@@ -174,7 +174,7 @@ static void change_something(struct stage *s, uint32_t round)
         ring_announce(s->ring, round % 5 != 0);
         if (round % 3 == 0) {
                 ring_slot_begin(s->ring);
-                ring_slot_abort(s->ring, 0);
+                ring_slot_abort(s->ring, 0, 0);
         }
         if (round % 7 == 0)
                 ring_set_cursor(s->ring, &(struct vgpu_ring_cursor){ .x = (int32_t)round });
@@ -263,7 +263,7 @@ static void a_ring_that_ends_is_left(void **state)
         /* announced in the old ring, published in the new one */
         ring_announce(s.ring, true);
         ring_slot_begin(s.ring);
-        ring_slot_abort(s.ring, 0);
+        ring_slot_abort(s.ring, 0, 0);
         stage_regenerate(&s, 2 * RELAY_BYTES);
         assert_true(vgpu_client_wait(c, -1) & VGPU_CLIENT_GENERATION);
         stage_publish(&s);
@@ -272,7 +272,7 @@ static void a_ring_that_ends_is_left(void **state)
         ring_slot_begin(s.ring);
         stage_hang_up(&s);
         assert_true(vgpu_client_wait(c, -1) & VGPU_CLIENT_DISCONNECTED);
-        ring_slot_abort(s.ring, 0);
+        ring_slot_abort(s.ring, 0, 0);
         vgpu_client_close(c);
         stage_stop(&s);
 }

@@ -130,7 +130,7 @@ static void a_lease_that_was_lost_is_noticed_and_counted(void **state)
         }
         ring_slot_begin(s.ring);
         assert_int_equal(vgpu_client_intact(c, held), 0);
-        ring_slot_abort(s.ring, 0);
+        ring_slot_abort(s.ring, 0, 0);
         assert_int_equal(vgpu_client_intact(c, held), 0);
         stage_publish(&s);
         assert_int_equal(vgpu_client_intact(c, held), 0);

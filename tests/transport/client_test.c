@@ -181,13 +181,13 @@ static void a_slot_being_written_is_not_delivered(void **state)
         c = relay_client(&r, 0);
         memset(ring_slot_begin(r.ring), 0xAA, RELAY_BYTES);
         assert_int_equal(copy(c, &frame), 0);
-        ring_slot_abort(r.ring, RELAY_BYTES);
+        ring_slot_abort(r.ring, 0, RELAY_BYTES);
         assert_int_equal(copy(c, &frame), 0);
         relay_publish(&r);
         ring_slot_begin(r.ring);
         assert_int_equal(copy(c, &frame), 1);
         assert_int_equal(frame.serial, 1);
-        ring_slot_abort(r.ring, 0);
+        ring_slot_abort(r.ring, 0, 0);
         vgpu_client_close(c);
         relay_remove(&r);
 }

@@ -132,7 +132,7 @@ static void a_frame_is_announced_only_if_that_was_asked_for(void **state)
                 assert_true(h->due_ns >= before_ns);
                 /* one of them is thrown away */
                 if (i == 5)
-                        ring_slot_abort(r, 0);
+                        ring_slot_abort(r, 0, 0);
                 else
                         ring_publish(r, &frame);
                 assert_int_equal(h->soon, i);
@@ -158,7 +158,7 @@ static void the_newest_slot_is_never_written(void **state)
                 if (h->publish != 0)
                         assert_int_equal(desc_of(h, newest)->seq & 1, 0);
                 if (i % 3 == 2)
-                        ring_slot_abort(r, 64);
+                        ring_slot_abort(r, 0, 64);
                 else
                         ring_publish(r, &frame);
         }
@@ -201,7 +201,13 @@ static void an_aborted_slot_is_zeroed_and_never_published(void **state)
         memset(ring_slot_begin(r), 0xAA, RELAY_BYTES);
         while (!(desc_of(h, slot)->seq & 1))
                 slot++;
-        ring_slot_abort(r, RELAY_BYTES);
+        ring_slot_abort(r, 64, 128);
+        assert_memory_equal(pixels_of(h, slot) + 64, zero, 64);
+        assert_int_equal(pixels_of(h, slot)[63], 0xAA);
+        assert_int_equal(pixels_of(h, slot)[128], 0xAA);
+
+        ring_slot_begin(r);
+        ring_slot_abort(r, 0, RELAY_BYTES);
 
         assert_memory_equal(pixels_of(h, slot), zero, RELAY_BYTES);
         assert_int_equal(desc_of(h, slot)->seq & 1, 1);
@@ -210,7 +216,7 @@ static void an_aborted_slot_is_zeroed_and_never_published(void **state)
         /* and is the first to be used again, with a seq that moved on */
         publish(r, &frame);
         assert_int_equal(VGPU_RING_WORD_SLOT(h->publish), slot);
-        assert_int_equal(desc_of(h, slot)->seq, 4);
+        assert_int_equal(desc_of(h, slot)->seq, 6);
         unmap(r, h);
         ring_free(r);
 }
@@ -390,7 +396,7 @@ static void an_aborted_frame_leaves_no_change(void **state)
         (void)state;
         publish(r, &frame);
         ring_slot_begin(r);
-        ring_slot_abort(r, 0);
+        ring_slot_abort(r, 0, 0);
         assert_int_equal(change_of(h, 2)->serial, 0);
         publish(r, &frame);
         assert_int_equal(change_of(h, 2)->serial, 2);

@@ -246,7 +246,7 @@ static void publish(struct relay *r)
         for (size_t i = 0; i < FRAME_WORDS; i++)
                 pixels[i] = serial;
         if (serial % 5 == 0) {
-                ring_slot_abort(r->ring, RELAY_BYTES);
+                ring_slot_abort(r->ring, 0, RELAY_BYTES);
                 pixels = (uint64_t *)ring_slot_begin(r->ring);
                 for (size_t i = 0; i < FRAME_WORDS; i++)
                         pixels[i] = serial;

@@ -193,11 +193,11 @@ uint32_t ring_open_slot(const struct ring *r)
         return r->open_slot;
 }
 
-void ring_slot_abort(struct ring *r, size_t touched)
+void ring_slot_abort(struct ring *r, size_t from, size_t to)
 {
-        assert(r->open_slot != LEASE_NO_SLOT && touched <= r->identity.slot_bytes);
+        assert(r->open_slot != LEASE_NO_SLOT && from <= to && to <= r->identity.slot_bytes);
 
-        memset(r->slots + r->open_slot * r->identity.slot_bytes, 0, touched);
+        memset(r->slots + r->open_slot * r->identity.slot_bytes + from, 0, to - from);
         __atomic_store_n(&r->desc[r->open_slot].serial, 0, __ATOMIC_RELAXED);
         r->open_slot = LEASE_NO_SLOT;
 }

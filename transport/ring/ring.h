@@ -161,11 +161,12 @@ uint32_t ring_open_slot(const struct ring *r);
 
 /**
  * ring_slot_abort() - give the open slot up
- * @touched: bytes from its start that may have been written
+ * @from, @to: the bytes of it that may have been written, up to but not @to; equal: none
  *
- * Zeroes them at once, since a slot is memory that readers see. seq stays odd: nobody takes it for a frame.
+ * Zeroes them at once, since a slot is memory that readers see. The others are still those of a frame that was published. seq stays
+ * odd: nobody takes it for a frame.
  */
-void ring_slot_abort(struct ring *r, size_t touched);
+void ring_slot_abort(struct ring *r, size_t from, size_t to);
 
 /*
  * Waiters that one change wakes. Whoever maps a ring can queue as many as it has memory for, and waking a hundred
