@@ -94,7 +94,8 @@ int ram_hand_receive(int socket, struct ram_hand *ret)
         struct msghdr msg = { .msg_iov = &iov,
                 .msg_iovlen = 1,
                 .msg_control = control.buf,
-                .msg_controllen = sizeof(control.buf) };
+                /* Without what CMSG_SPACE() aligns by, in which one more would fit. */
+                .msg_controllen = CMSG_LEN(RAM_OFFER_FDS * sizeof(int)) };
         ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         int r;
 

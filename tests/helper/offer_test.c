@@ -218,6 +218,36 @@ static void a_message_of_another_length_is_none(void **state)
         assert_int_equal(ram_hand_receive(sides[1], &got), -EPROTO);
 }
 
+/* One more than any answer has: there is room for it behind an array of an odd number, by alignment. */
+static void more_descriptors_than_there_may_be_are_refused_and_closed(void **state)
+{
+        enum { N = RAM_OFFER_FDS + 1 };
+        union {
+                struct cmsghdr align;
+                char buf[CMSG_SPACE(N * sizeof(int))];
+        } control = { 0 };
+        struct ram_hand got = RAM_HAND_EMPTY;
+        struct iovec iov = { &got.offer, sizeof(got.offer) };
+        struct msghdr msg = { .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.buf,
+                .msg_controllen = sizeof(control.buf) };
+        int fds[N], fd = file(O_RDONLY);
+        unsigned before = count_fds();
+
+        (void)state;
+        for (size_t i = 0; i < N; i++)
+                fds[i] = fd;
+        control.align = (struct cmsghdr){
+                .cmsg_len = CMSG_LEN(sizeof(fds)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS
+        };
+        memcpy(CMSG_DATA(&control.align), fds, sizeof(fds));
+        assert_int_equal(sendmsg(sides[0], &msg, 0), sizeof(got.offer));
+        assert_int_equal(ram_hand_receive(sides[1], &got), -EPROTO);
+        assert_int_equal(count_fds(), before);
+        close(fd);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -230,6 +260,9 @@ int main(void)
                         a_descriptor_that_could_write_is_refused, connected, disconnected),
                 cmocka_unit_test_setup_teardown(
                         a_message_of_another_length_is_none, connected, disconnected),
+                cmocka_unit_test_setup_teardown(
+                        more_descriptors_than_there_may_be_are_refused_and_closed, connected,
+                        disconnected),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
