@@ -16,32 +16,45 @@
 
 #include "doctor.h"
 #include "field.h"
+#include "latency.h"
 #include "text.h"
 
 #define MONITOR_WAIT_MS 1000
 #define LINE_MAX_BYTES  8192
+
+/* The folder may be QEMU's user's: whatever is there is not waited for. Return: 0 and *ret, 0 for none; or an errno. */
+static int read_pid(const char *path, long *ret)
+{
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        char text[32];
+        ssize_t n;
+
+        if (fd < 0)
+                return errno;
+        n = read(fd, text, sizeof text - 1);
+        close(fd);
+        text[n > 0 ? n : 0] = '\0';
+        *ret = strtol(text, NULL, 10);
+        return 0;
+}
 
 void doctor_check_process(struct doctor *d, struct doctor_finding *f)
 {
         const char *pidfile = d->config.guest.pidfile;
         char path[PATH_MAX];
         struct stat st;
-        FILE *file = fopen(doctor_path(d, pidfile, path), "re");
         long pid = 0;
+        int error = read_pid(doctor_path(d, pidfile, path), &pid);
 
-        if (!file) {
-                bool forbidden = errno == EACCES;
-
-                doctor_say(f, DOCTOR_FAIL, "'%s': %s", pidfile, strerror(errno));
+        if (error) {
+                doctor_say(f, DOCTOR_FAIL, "'%s': %s", pidfile, strerror(error));
                 doctor_next(f,
-                        forbidden ? "let the user vgpud read it; run this as root to look behind it"
-                                  : "start the virtual machine with -pidfile, or correct [guest] "
-                                    "pidfile");
+                        error == EACCES
+                                ? "let the user vgpud read it; run this as root to look behind it"
+                                : "start the virtual machine with -pidfile, or correct [guest] "
+                                  "pidfile");
                 return;
         }
-        if (fscanf(file, "%ld", &pid) != 1)
-                pid = 0;
-        fclose(file);
         if (pid <= 0) {
                 doctor_say(f, DOCTOR_FAIL, "'%s' holds no process id", pidfile);
                 doctor_next(
@@ -80,17 +93,20 @@ static int connect_to(const char *path)
         return -errno;
 }
 
-/* The next line as an object, events left out; NULL: none in time, or it is none. */
+/* The next line as an object, events left out; NULL: none in time, however much else was said, or it is none. */
 static json_object *next_answer(int fd)
 {
+        uint64_t end_ns = latency_now() + MONITOR_WAIT_MS * UINT64_C(1000000);
         char line[LINE_MAX_BYTES];
         size_t len = 0;
 
         for (;;) {
                 struct pollfd pfd = { .fd = fd, .events = POLLIN };
+                uint64_t left_ns = latency_between(latency_now(), end_ns);
                 json_object *o;
 
-                if (len + 1 == sizeof line || poll(&pfd, 1, MONITOR_WAIT_MS) != 1 ||
+                if (len + 1 == sizeof line || left_ns == 0 ||
+                        poll(&pfd, 1, (int)(left_ns / 1000000) + 1) != 1 ||
                         read(fd, line + len, 1) != 1)
                         return NULL;
                 if (line[len++] != '\n')

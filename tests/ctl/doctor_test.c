@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -70,6 +71,15 @@ static void put_ram(mode_t mode)
         put("/shm/vm.ram", mode, "%s", "");
         snprintf(real, sizeof real, "%s/shm/vm.ram", host.dir);
         assert_int_equal(truncate(real, RAM_BYTES), 0);
+}
+
+static void make_fifo(const char *path)
+{
+        char real[256];
+
+        snprintf(real, sizeof real, "%s%s", host.dir, path);
+        assert_int_equal(unlink(real), 0);
+        assert_int_equal(mkfifo(real, 0644), 0);
 }
 
 /* Process 123 has the RAM file mapped with these rights. */
@@ -353,6 +363,10 @@ static void a_machine_that_is_off_is_named_by_its_process(void **state)
         put("/run/qemu.pid", 0644, "nonsense\n");
         examine();
         expect("process", DOCTOR_FAIL, "holds no process id", "pidfile");
+        /* It is in a folder of QEMU's user, and nothing there may hold up root. */
+        make_fifo("/run/qemu.pid");
+        examine();
+        expect("process", DOCTOR_FAIL, "holds no process id", "pidfile");
 }
 
 static void clients_that_were_refused_are_counted_with_the_reason(void **state)
@@ -611,6 +625,45 @@ static void a_monitor_that_the_daemon_does_not_hold_is_asked_and_one_that_nobody
         close(fd);
 }
 
+static const char greeting[] = "{\"QMP\": {}}\n", chatter[] = "{\"event\": \"RTC_CHANGE\"}\n";
+
+/* Until nobody listens. */
+static pid_t talk_without_end(int listener)
+{
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+                bool heard = write(fd, greeting, strlen(greeting)) > 0;
+
+                while (heard)
+                        heard = send(fd, chatter, strlen(chatter), MSG_NOSIGNAL) > 0;
+                _exit(0);
+        }
+        return pid;
+}
+
+static void a_monitor_that_talks_of_other_things_for_ever_is_left(void **state)
+{
+        struct sockaddr_un addr = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status;
+        pid_t pid;
+
+        (void)state;
+        put("/etc/vgpud/win11.conf", 0644, "[guest]\nram = /shm/vm.ram\nqmp = /run/win11.qmp\n");
+        host.status = NULL;
+        snprintf(addr.sun_path, sizeof addr.sun_path, "%s/run/win11.qmp", host.dir);
+        assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+        assert_int_equal(chmod(addr.sun_path, 0666), 0);
+        assert_int_equal(listen(fd, 1), 0);
+        pid = talk_without_end(fd);
+        close(fd);
+        examine();
+        expect("monitor", DOCTOR_WARN, "does not say whether the machine runs", "resume");
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 /* ---- the command ----------------------------------------------------------------------------------------------------- */
 
 static void the_command_reports_what_its_schema_says(void **state)
@@ -672,6 +725,7 @@ int main(void)
                 CASE(a_daemon_that_does_not_answer_and_a_socket_that_is_gone_are_two_things),
                 CASE(a_missing_user_and_tight_limits_are_noticed),
                 CASE(a_monitor_that_the_daemon_does_not_hold_is_asked_and_one_that_nobody_serves_is_named),
+                CASE(a_monitor_that_talks_of_other_things_for_ever_is_left),
                 cmocka_unit_test(the_command_reports_what_its_schema_says),
                 cmocka_unit_test(people_see_the_next_step_below_each_cause),
                 /* The last: it leaves the host's mounts. */
