@@ -33,7 +33,7 @@ static int compare(const void *a, const void *b)
         return x < y ? -1 : x > y;
 }
 
-double median_of(double *value, unsigned n)
+static double median_of(double *value, unsigned n)
 {
         if (n == 0)
                 return 0;

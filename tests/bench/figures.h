@@ -22,7 +22,4 @@ struct figures figures_of(const uint64_t *ns, size_t n);
  */
 struct figures figures_of_rounds(const struct figures *round, unsigned n_rounds);
 
-/* Median of @n values, which it sorts; 0 if there are none. */
-double median_of(double *value, unsigned n);
-
 #endif /* BENCH_FIGURES_H */

@@ -174,25 +174,3 @@ bool plan_run(struct plan *p, const struct scene_options *scene, plan_progress_f
         }
         return true;
 }
-
-double row_client_us(const struct plan *p, const struct row *row)
-{
-        double us[MAX_ROUNDS];
-        unsigned n = 0;
-
-        for (unsigned i = 0; i < p->options.n_rounds; i++)
-                if (row->client_us[i] > 0)
-                        us[n++] = row->client_us[i];
-        return median_of(us, n);
-}
-
-double row_ratio(const struct plan *p, const struct row *peer, const struct row *ours)
-{
-        double ratio[MAX_ROUNDS];
-        unsigned n = 0;
-
-        for (unsigned i = 0; i < p->options.n_rounds; i++)
-                if (peer->handoff[i].n > 0 && ours->handoff[i].n > 0)
-                        ratio[n++] = peer->handoff[i].median / ours->handoff[i].median;
-        return median_of(ratio, n);
-}

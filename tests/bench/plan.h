@@ -79,10 +79,4 @@ const struct row *plan_find(const struct plan *p, const struct scene *scene, enu
 
 bool scene_equal(const struct scene *a, const struct scene *b);
 
-/* Median over the rounds of what a client's CPU spends on a frame, microseconds; 0: not known. */
-double row_client_us(const struct plan *p, const struct row *row);
-
-/* Median over the rounds of @peer's median by @ours's; 0 if no round has both. */
-double row_ratio(const struct plan *p, const struct row *peer, const struct row *ours);
-
 #endif /* BENCH_PLAN_H */

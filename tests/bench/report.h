@@ -1,14 +1,10 @@
-/*
- * report.h - what came of a plan, as tables for people and as CSV
- */
+/* report.h - what the ring's benchmark found, as tables of table.h: hand-offs, what they cost, and how far ahead of peers */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
-#include <stdio.h>
-
 #include "plan.h"
+#include "table.h"
 
-void report_tables(FILE *f, const struct plan *p);
-void report_csv(FILE *f, const struct plan *p);
+void report_fill(struct bench_report *report, const struct plan *p);
 
 #endif /* BENCH_REPORT_H */

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "plan.h"
 #include "report.h"
 #include "worker.h"
@@ -33,7 +33,8 @@ static void usage(FILE *f)
 {
         fputs("Usage: vgpu-bench-ring [--quick] [--rounds N] [--seconds N | --frames N] [--clients "
               "LIST]\n"
-              "                       [--only ring|peers|cost] [--csv FILE] [--log FILE]\n"
+              "                       [--only ring|peers|cost] [--csv FILE] [--svg FILE]\n"
+              "                       [--log FILE]\n"
               "\n"
               "Measures at 60 fps how long after a frame is published a client is awake and holds "
               "it, what\n"
@@ -49,6 +50,7 @@ static void usage(FILE *f)
               "  --only WHICH    ring, peers, or cost: what publishing costs the daemon, without "
               "hand-offs\n"
               "  --csv FILE      write the figures there, too\n"
+              "  --svg FILE      and a chart of each table there\n"
               "  --log FILE      what the programs that are measured say (default: nowhere)\n"
               "\n"
               "Exit status: 0 measured, whatever came of it, 1 it could not be, 2 wrong usage.\n",
@@ -83,7 +85,8 @@ static bool take_counts(char *text, struct plan_options *o)
 }
 
 struct files {
-        const char *csv, *log;
+        struct bench_options report;
+        const char *log;
 };
 
 /* Return: whether the value makes sense. */
@@ -113,7 +116,10 @@ static bool take_option(int option, char *value, struct plan_options *o, struct 
                 o->cost = o->ring || strcmp(value, "cost") == 0;
                 return o->cost || o->peers;
         case 'C':
-                files->csv = value;
+                files->report.csv = value;
+                return true;
+        case 'S':
+                files->report.svg = value;
                 return true;
         default:
                 files->log = value;
@@ -131,6 +137,7 @@ static void take_options(int argc, char **argv, struct plan_options *o, struct f
                 { "clients", required_argument, NULL, 'c' },
                 { "only", required_argument, NULL, 'o' },
                 { "csv", required_argument, NULL, 'C' },
+                { "svg", required_argument, NULL, 'S' },
                 { "log", required_argument, NULL, 'l' },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
@@ -159,38 +166,9 @@ static void take_options(int argc, char **argv, struct plan_options *o, struct f
 static void show_progress(
         const struct plan *p, unsigned round, unsigned done, const struct row *row)
 {
-        if (!isatty(STDERR_FILENO))
-                return;
-        fprintf(stderr, "\r\033[KRound %u of %u, %u of %u: %u x %u, %u clients, %s", round + 1,
+        bench_progress("Round %u of %u, %u of %u: %u x %u, %u clients, %s", round + 1,
                 p->options.n_rounds, done + 1, p->n_rows, row->scene.width, row->scene.height,
                 row->scene.n_clients, ways[row->way].name);
-        fflush(stderr);
-}
-
-static void print_machine(const struct plan *p)
-{
-        double load = 0;
-        struct utsname name;
-
-        uname(&name);
-        getloadavg(&load, 1);
-        printf("%ld CPUs, Linux %s, load %.1f before; %u fps, %u rounds of %u frames per row\n",
-                sysconf(_SC_NPROCESSORS_ONLN), name.release, load, BENCH_FPS, p->options.n_rounds,
-                p->options.n_frames);
-        fflush(stdout);
-}
-
-static int write_csv(const struct plan *p, const char *path)
-{
-        FILE *f = fopen(path, "we");
-
-        if (f)
-                report_csv(f, p);
-        if (!f || fclose(f) != 0) {
-                fprintf(stderr, "vgpu-bench-ring: %s: %s\n", path, strerror(errno));
-                return 1;
-        }
-        return 0;
 }
 
 /* Where the programs are that take part: beside this one. */
@@ -231,6 +209,7 @@ int main(int argc, char **argv)
                 .cost = true };
         struct files files = { .log = "/dev/null" };
         struct scene_options scene = { .interrupted = &interrupted };
+        struct bench_report report = { 0 };
         static struct plan plan;
         char programs[400];
         bool done;
@@ -246,14 +225,16 @@ int main(int argc, char **argv)
         }
         prepare_process();
         plan_init(&plan, &options);
-        print_machine(&plan);
+        bench_print_machine();
+        printf("%u fps, %u rounds of %u frames per row\n", BENCH_FPS, options.n_rounds,
+                options.n_frames);
+        fflush(stdout);
         done = plan_run(&plan, &scene, show_progress);
-        if (isatty(STDERR_FILENO))
-                fputs("\r\033[K", stderr);
+        bench_progress(NULL);
         if (!done) {
                 fputs("vgpu-bench-ring: interrupted\n", stderr);
                 return 1;
         }
-        report_tables(stdout, &plan);
-        return files.csv ? write_csv(&plan, files.csv) : 0;
+        report_fill(&report, &plan);
+        return bench_report_write(&files.report, &report);
 }

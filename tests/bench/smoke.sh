@@ -14,20 +14,20 @@ fail() {
 
 "$program" --frames 20 --rounds 1 --clients 2 --only "$which" --csv "$work/csv" --log "$work/log" >"$work/table" ||
         fail "it ended with $?"
-grep -q '^Targets$' "$work/table" || fail "there is no table of targets"
+grep -q '^Targets: ' "$work/table" || fail "nothing is said of targets"
 grep -q 'failed:' "$work/table" && fail "something could not be measured"
 
-# 17 fields everywhere, once quoted ones are out of the way; every measured row in order: median <= p95 <= p99 <= max
+# 14 fields everywhere, once quoted ones are out of the way; every measured row in order: median <= p95 <= p99 <= max
 awk -F, '
-        { gsub(/"[^"]*"/, "text") }
-        NF != 17 { print "line " NR " has " NF " fields"; bad = 1 }
-        NR == 1 { if ($1 != "table" || $17 != "note") { print "no header"; bad = 1 } next }
-        $1 !~ /^(handoff|cost|ratio|target)$/ { print "line " NR " is of no table: " $1; bad = 1 }
-        $1 == "handoff" || $1 == "cost" { rows++ }
-        $12 > 0 && !($8 <= $9 && $9 <= $10 && $10 <= $11) { print "line " NR " is not in order"; bad = 1 }
+        { line = $0; gsub(/"[^"]*"/, "text") }
+        NF != 14 { print "line " NR " has " NF " fields"; bad = 1 }
+        NR == 1 { if ($1 != "table" || $14 != "note") { print "no header"; bad = 1 } next }
+        line !~ /^"ring_(handoff|client|lost|cost|flatness|ratio)"/ { print "line " NR " is of no table"; bad = 1 }
+        { rows++ }
+        $5 > 0 && !($6 <= $7 && $7 <= $8 && $8 <= $9) { print "line " NR " is not in order"; bad = 1 }
         END { if (!rows) print "no row"; exit bad || !rows }' "$work/csv" || fail "the CSV is not as it should be"
 
-measured=$(awk -F, '/^handoff/ { gsub(/"[^"]*"/, "text"); if ($12 > 0) n++ } END { print n + 0 }' "$work/csv")
+measured=$(awk -F, '/^"ring_handoff"/ { gsub(/"[^"]*"/, "text"); if ($5 > 0) n++ } END { print n + 0 }' "$work/csv")
 if [[ $measured -eq 0 ]]; then
         [[ $which == peers ]] || fail "no client got a frame"
         sed -n 's/.*skipped: /skipped: /p' "$work/table" | sort -u

@@ -22,6 +22,11 @@
 #define BENCH_NAME    64u  /* bytes of a name, its end included; longer ones are cut */
 #define BENCH_NOTE    160u /* of a note */
 
+struct bench_figures {
+        double median, p95, p99, max;
+        size_t n; /* with none the others are 0 and mean nothing */
+};
+
 /* What of a row a target is about. */
 enum bench_of { BENCH_OF_MEDIAN, BENCH_OF_P95, BENCH_OF_P99, BENCH_OF_MAX, BENCH_OF_RATIO };
 
@@ -44,6 +49,7 @@ struct bench_row {
         char note[BENCH_NOTE]; /* printed behind the figures, or instead of them */
         struct bench_sample *sample;
         size_t n_samples, max_samples;
+        struct bench_figures given;       /* n is 0: the samples' count */
         const struct bench_row *roofline; /* NULL: no ratio */
         struct bench_target target[BENCH_TARGETS];
         unsigned n_targets;
@@ -62,11 +68,6 @@ struct bench_report {
         unsigned n_tables;
 };
 
-struct bench_figures {
-        double median, p95, p99, max;
-        size_t n; /* with none the others are 0 and mean nothing */
-};
-
 /* Tables and rows are printed in the order in which they were added. */
 struct bench_table *bench_table_add(
         struct bench_report *report, const char *id, const char *unit, const char *title);
@@ -75,6 +76,9 @@ struct bench_row *bench_row_add(struct bench_table *table, const char *group, co
 
 /* @round: from 0; rounds may be left out, and have any number of samples. */
 void bench_row_sample(struct bench_row *row, unsigned round, double value);
+
+/* Figures in place of samples, which somebody else has made of them. */
+void bench_row_give(struct bench_row *row, struct bench_figures figures);
 
 /* Ratios are @row by @roofline: 1.10 says that it takes a tenth more. */
 void bench_row_against(struct bench_row *row, const struct bench_row *roofline);

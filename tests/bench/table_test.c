@@ -155,6 +155,23 @@ static void the_text_counts_targets(void **state)
         free(text);
 }
 
+static void figures_that_were_given_are_judged_like_ones_that_were_sampled(void **state)
+{
+        struct bench_report report = { 0 };
+        struct bench_table *t = bench_table_add(&report, "t", "us", "T");
+        struct bench_row *row = bench_row_add(t, "", "r");
+
+        (void)state;
+        bench_row_at_most(row, BENCH_OF_P99, 30);
+        bench_row_give(row, (struct bench_figures){ 0 });
+        assert_int_equal(bench_row_holds(row), BENCH_NOT_MEASURED);
+        bench_row_give(row, (struct bench_figures){ 10, 20, 30, 40, 1000 });
+        assert_float_equal(bench_row_figures(row).p95, 20, 0);
+        assert_int_equal(bench_row_holds(row), BENCH_HOLDS);
+        bench_row_give(row, (struct bench_figures){ 10, 20, 31, 40, 1000 });
+        assert_int_equal(bench_row_holds(row), BENCH_MISSED);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -166,6 +183,7 @@ int main(void)
                 cmocka_unit_test(names_cannot_break_the_csv),
                 cmocka_unit_test(names_cannot_break_the_picture),
                 cmocka_unit_test(the_text_counts_targets),
+                cmocka_unit_test(figures_that_were_given_are_judged_like_ones_that_were_sampled),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
