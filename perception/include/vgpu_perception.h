@@ -214,13 +214,18 @@ struct vgpup_discovery {
         const process *known;
         size_t n_known;
         bool new_suffices; /* known ones are searched only when the others have no region */
+        /* Processes as listed before: these alone are searched, in this order, if they still are what they were. NULL: all. */
+        const process *only;
+        size_t n_only;
+        vmie_mem *mem; /* of the calling thread, vmie_mem_adopt()ed; NULL: the context's own */
 };
 
 /**
  * vgpup_discover() - vgpup_discover_all() for a caller that knows something already
  * @how: borrowed for the call
  *
- * Candidates come in the order in which processes are searched: unknown ones before known ones, the newest first.
+ * Candidates come in the order in which processes are searched: unknown ones before known ones, the newest first. With
+ * only and mem it may run beside another discovery in the same context.
  *
  * Return: as vgpup_discover_all().
  */

@@ -146,4 +146,18 @@ int win32_read_clock(vmie_mem *m, struct win32_clock *ret_clock);
  */
 int proc_list(vmie_win32 *v, process *out, size_t cap, size_t *ret_total);
 
+/**
+ * proc_newest() - the end of that list, the process that was started last first
+ * @v:     context
+ * @m:     any memory over the same guest (vmie_mem_adopt()ed), owned by the calling thread
+ * @out:   caller's array of @cap
+ * @ret_n: written on success; less than @cap when there are no more (System is never among them)
+ *
+ * Windows links new processes in at the end, so that a few looks tell whether somebody came. Costs three walks for each process
+ * and two more, however long the list is. What proc_list() says of changes under way and of exited processes holds here too.
+ *
+ * Return: 0, -EAGAIN (torn past the retry limit), or a read error.
+ */
+int proc_newest(const vmie_win32 *v, vmie_mem *m, process *out, size_t cap, size_t *ret_n);
+
 #endif /* VMIE_WIN32_H */

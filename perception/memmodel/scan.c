@@ -5,6 +5,11 @@
 
 #include "scan.h"
 
+static bool is_wanted(const struct gva_scan *s, uint64_t entry)
+{
+        return (entry & s->required) == s->required;
+}
+
 static int visit_leaf(
         vmie_mem *m, struct gva_scan *s, const struct pte_target *to, uint64_t gva, uint64_t entry)
 {
@@ -15,9 +20,30 @@ static int visit_leaf(
                 .entry = entry,
         };
 
-        if (!gpa_is_ram(m, page.gpa, 1))
+        if ((s->any && !(entry & s->any)) || !gpa_is_ram(m, page.gpa, 1))
                 return 0;
         return s->visit(s->ctx, &page);
+}
+
+/* Of a last-level table only the entries that can matter are looked at: most tables are such, and most entries do not. */
+static int scan_leaves(vmie_mem *m, struct gva_scan *s, struct gva_fault *at, const uint64_t *table,
+        uint64_t gva, uint64_t last)
+{
+        const uint64_t step = s->align > GVA_PAGE_BYTES ? s->align : GVA_PAGE_BYTES;
+
+        gva &= ~(uint64_t)(GVA_PAGE_BYTES - 1);
+        for (gva += -gva & (step - 1); gva <= last; gva += step) {
+                struct pte_target to;
+                int r = 0;
+
+                at->gva = gva;
+                at->entry = table[(gva / GVA_PAGE_BYTES) & (PTE_PER_TABLE - 1)];
+                if (is_wanted(s, at->entry) && pte_decode(m, at, &to) == 0)
+                        r = visit_leaf(m, s, &to, gva, at->entry);
+                if (r != 0 || last - gva < step)
+                        return r;
+        }
+        return 0;
 }
 
 /* [gva, last] lies under this one table. */
@@ -36,6 +62,8 @@ static int scan_table(vmie_mem *m, struct gva_scan *s, unsigned level, uint64_t 
         r = walk_read(m, &at, table_gpa, table, sizeof(table));
         if (r < 0)
                 return r == -EFAULT ? 0 : r;
+        if (level == 1)
+                return scan_leaves(m, s, &at, table, gva, last);
         for (;; gva = end + 1) {
                 uint64_t index = (gva >> pte_shift(level)) & (PTE_PER_TABLE - 1);
                 struct pte_target to;
@@ -46,7 +74,7 @@ static int scan_table(vmie_mem *m, struct gva_scan *s, unsigned level, uint64_t 
                 at.gva = gva;
                 at.entry = table[index];
                 r = 0;
-                if ((at.entry & s->required) == s->required && pte_decode(m, &at, &to) == 0) {
+                if (is_wanted(s, at.entry) && pte_decode(m, &at, &to) == 0) {
                         if (to.leaf)
                                 r = visit_leaf(m, s, &to, gva, at.entry);
                         else

@@ -25,6 +25,9 @@ struct gva_scan {
         size_t n_tables_left; /* budget, counted down */
         scan_visit_fn visit;
         void *ctx;
+        uint64_t any; /* of a leaf: at least one of these entry bits, 0: whatever they are */
+        uint64_t
+                align; /* a power of two: only leaves that hold an address which is a multiple of it; 0: all */
 };
 
 /**

@@ -3,7 +3,8 @@
  *
  * Structure first: a present, user, writable page at Windows' allocation granularity, then the magic, then the whole
  * identity line, then the process it claims to be in. Decoys cost what they are: one 64-byte read per 64 KiB of mapped
- * memory, within a budget per process and one for the whole scan.
+ * memory, within a budget per process and one for the whole scan. Those first reads are made in the order of memory
+ * (spots.h) and only say where to look; what is there is read again, in the order of processes, and judged by that.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "process.h"
 #include "region.h"
+#include "spots.h"
 #include "../memmodel/scan.h"
 
 /* 128 GiB of 4 KiB pages in one process; four times that in all. */
@@ -38,6 +40,11 @@ struct search {
         size_t stop_at;    /* candidates that are enough; 0: all */
         bool for_suspects; /* what is refused counts, and what is taken does not */
         struct vgpup_suspect *suspects;
+        struct spots *spots;
+        const process *list;
+        size_t n_walked;    /* of the list: their spots are gathered, or looked at already */
+        uint32_t walking;   /* whose tables are being walked */
+        uint32_t hit_owner; /* whose hits are counted */
         size_t n_tables_left, n_probes_left;
         size_t n_process_probes_left, n_process_hits_left;
 };
@@ -170,45 +177,110 @@ static void count_one(atomic_size_t *counter)
                 memory_order_relaxed);
 }
 
-static int probe_page(void *ctx, const struct scan_page *page)
+/* Does it look like anything? Return: 1, 0, or what ends the scan. */
+static int glance(struct search *s, const struct spot *spot)
+{
+        struct vgpu_identity id;
+        enum vgpup_flaw flaw;
+        int r;
+
+        r = gpa_read(s->m, spot->gpa, &id, sizeof(id));
+        if (r < 0)
+                return ends_scan(r) ? r : 0;
+        count_one(&s->how.progress->n_pages);
+        if (!s->for_suspects)
+                return id.magic == VGPU_MAGIC;
+        flaw = vgpu_identity_flaw(&id);
+        return flaw == VGPUP_FLAW_NONE || is_suspect(&id, flaw);
+}
+
+/* In the order in which they were gathered. Return: 0, or what ends the scan. */
+static int take_hits(struct search *s)
+{
+        for (size_t i = 0; i < s->spots->n; i++) {
+                const struct spot *spot = &s->spots->spot[i];
+                int r;
+
+                if (!spot->hit)
+                        continue;
+                if (spot->owner != s->hit_owner)
+                        s->n_process_hits_left = HITS_PER_PROCESS;
+                s->hit_owner = spot->owner;
+                s->proc = &s->list[spot->owner];
+                r = probe(s, spot->gva, spot->gpa);
+                if (r < 0)
+                        return r;
+                if (s->stop_at && s->n >= s->stop_at)
+                        break;
+        }
+        return 0;
+}
+
+/* Look at all that was gathered. Return: 0, or what ends the scan. */
+static int look_at_spots(struct search *s)
+{
+        bool any = false;
+        int r = 0;
+
+        spots_sort(s->spots);
+        for (size_t i = 0; i < s->spots->n; i++) {
+                struct spot *spot = &s->spots->spot[s->spots->order[i]];
+
+                r = glance(s, spot);
+                if (r < 0)
+                        return r;
+                spot->hit = r;
+                any = any || r;
+        }
+        if (any)
+                r = take_hits(s);
+        s->spots->n = 0;
+        atomic_store_explicit(
+                &s->how.progress->n_processes_done, s->n_walked, memory_order_relaxed);
+        return r < 0 ? r : 0;
+}
+
+static int note_page(void *ctx, const struct scan_page *page)
 {
         struct search *s = ctx;
         uint64_t offset = -page->gva & (VGPU_REGION_ALIGN - 1);
 
-        if (!(page->entry & (PTE_W | PTE_SOFTWARE_WRITE)))
-                return 0;
         for (; offset < page->len; offset += VGPU_REGION_ALIGN) {
                 int r;
 
                 if (s->n_process_probes_left == 0)
                         return 1;
                 s->n_process_probes_left--;
-                count_one(&s->how.progress->n_pages);
-                r = probe(s, page->gva + offset, page->gpa + offset);
-                if (r != 0)
-                        return r;
+                if (s->spots->n == SPOTS_MAX) {
+                        r = look_at_spots(s);
+                        if (r < 0)
+                                return r;
+                }
+                spots_add(s->spots, page->gva + offset, page->gpa + offset, s->walking);
         }
         return 0;
 }
 
-static int search_process(struct search *s)
+/* What of a process can begin a region joins the spots. Return: 0, or what ends the scan. */
+static int walk_process(struct search *s, uint64_t cr3)
 {
         struct gva_scan scan = {
                 .first = VGPU_REGION_ALIGN,
                 .last = s->user_last,
                 .required = PTE_P | PTE_U,
-                .visit = probe_page,
+                .any = PTE_W | PTE_SOFTWARE_WRITE,
+                .align = VGPU_REGION_ALIGN,
+                .visit = note_page,
                 .ctx = s,
         };
         size_t tables, probes;
         int r;
 
-        s->n_process_hits_left = HITS_PER_PROCESS;
         scan.n_tables_left = tables =
                 s->n_tables_left < TABLES_PER_PROCESS ? s->n_tables_left : TABLES_PER_PROCESS;
         s->n_process_probes_left = probes =
                 s->n_probes_left < PROBES_PER_PROCESS ? s->n_probes_left : PROBES_PER_PROCESS;
-        r = gva_scan(s->m, s->proc->cr3, &scan);
+        r = gva_scan(s->m, cr3, &scan);
         s->n_tables_left -= tables - scan.n_tables_left;
         s->n_probes_left -= probes - s->n_process_probes_left;
         return r < 0 ? r : 0;
@@ -266,9 +338,10 @@ static size_t drop_unsearchable(process *list, size_t n)
         return kept;
 }
 
-static int search_all(struct search *s, process *list, process *spare)
+/* Return: how many are to be searched, all in @list and those that were known last; or < 0. */
+static int list_processes(struct search *s, process *list, size_t *ret_n, size_t *ret_n_unknown)
 {
-        size_t n, n_unknown;
+        size_t n;
         int r;
 
         r = proc_list(s->v, list, PROCESS_LIST_MAX, &n);
@@ -276,17 +349,52 @@ static int search_all(struct search *s, process *list, process *spare)
                 return r;
         n = drop_unsearchable(list, n > PROCESS_LIST_MAX ? PROCESS_LIST_MAX : n);
         sort_newest_first(list, n);
-        n_unknown = known_last(&s->how, list, n, spare);
+        *ret_n_unknown = known_last(&s->how, list, n, list + PROCESS_LIST_MAX);
+        *ret_n = n;
+        return 0;
+}
+
+/* Those that were asked for and are still there. Return: 0, or what ends the scan. */
+static int check_processes(struct search *s, process *list, size_t *ret_n)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->how.n_only && i < PROCESS_LIST_MAX; i++) {
+                int r = win32_process_check(win32_anchors_of(s->v), s->m, &s->how.only[i]);
+
+                if (r < 0 && ends_scan(r))
+                        return r;
+                if (r == 0)
+                        list[n++] = s->how.only[i];
+        }
+        *ret_n = drop_unsearchable(list, n);
+        return 0;
+}
+
+static int search_all(struct search *s, process *list)
+{
+        size_t n = 0, n_unknown = 0;
+        int r;
+
+        r = s->how.only ? check_processes(s, list, &n) : list_processes(s, list, &n, &n_unknown);
+        if (r < 0)
+                return r;
         atomic_store_explicit(&s->how.progress->n_processes, n, memory_order_relaxed);
+        s->list = list;
+        s->hit_owner = UINT32_MAX;
         for (size_t i = 0; i < n; i++) {
-                if (i == n_unknown && s->how.new_suffices && s->n > 0)
-                        return 0;
-                s->proc = &list[i];
-                r = search_process(s);
+                bool border = i + 1 == n || (s->how.new_suffices && i + 1 == n_unknown);
+
+                s->walking = (uint32_t)i;
+                r = walk_process(s, list[i].cr3);
+                s->n_walked = i + 1;
+                /* Whoever is content with little does not wait for the rest. */
+                if (r == 0 && (border || s->stop_at))
+                        r = look_at_spots(s);
                 if (r < 0)
                         return r;
-                count_one(&s->how.progress->n_processes_done);
-                if (s->stop_at && s->n >= s->stop_at)
+                if ((s->stop_at && s->n >= s->stop_at) ||
+                        (border && s->how.new_suffices && s->n > 0))
                         return 0;
         }
         return 0;
@@ -294,19 +402,21 @@ static int search_all(struct search *s, process *list, process *spare)
 
 static int discover(struct search *s, vmie_win32 *v, size_t *ret_total)
 {
-        process *list;
-        int r;
+        process *list = malloc(2 * PROCESS_LIST_MAX * sizeof(*list));
+        int r = -ENOMEM;
 
         s->v = v;
-        s->m = vmie_win32_mem(v);
+        s->m = s->how.mem ? s->how.mem : vmie_win32_mem(v);
         s->user_last = user_last(s->m);
         s->n_tables_left = TABLES_PER_SCAN;
         s->n_probes_left = PROBES_PER_SCAN;
-        list = malloc(2 * PROCESS_LIST_MAX * sizeof(*list));
-        if (!list)
-                return -ENOMEM;
-        begin_progress(s);
-        r = search_all(s, list, list + PROCESS_LIST_MAX);
+        s->spots = malloc(sizeof(*s->spots));
+        if (list && s->spots) {
+                spots_init(s->spots, s->m);
+                begin_progress(s);
+                r = search_all(s, list);
+        }
+        free(s->spots);
         free(list);
         if (r == 0)
                 *ret_total = s->n;

@@ -181,6 +181,7 @@ struct list_walk {
         process *out;
         size_t cap;
         size_t n;
+        bool backwards; /* from the newest on, by Blink */
 };
 
 /* The list's head lies in the image; every other node in a process object. */
@@ -195,6 +196,7 @@ static int take_process(struct list_walk *w, uint64_t node, uint64_t from, uint6
         uint64_t eprocess = node - w->a->offsets.links;
         struct object_head again;
         struct object o;
+        uint64_t behind;
         int r;
 
         r = read_object(w->a, w->m, eprocess, &o);
@@ -203,13 +205,14 @@ static int take_process(struct list_walk *w, uint64_t node, uint64_t from, uint6
                 r = read_head(w->a, w->m, eprocess, &again);
         if (r < 0)
                 return r;
+        behind = w->backwards ? o.head.links.flink : o.head.links.blink;
         if (memcmp(&o.head, &again, sizeof(again)) != 0 || o.head.pid > PID_MAX ||
-                (from && o.head.links.blink != from))
+                (from && behind != from))
                 return -EAGAIN;
         if (w->n < w->cap)
                 w->out[w->n] = describe(eprocess, &o);
         w->n++;
-        *ret_next = o.head.links.flink;
+        *ret_next = w->backwards ? o.head.links.blink : o.head.links.flink;
         return 0;
 }
 
@@ -294,4 +297,59 @@ int process_list(const struct win32_anchors *a, uint64_t kernel_bytes, vmie_mem 
                         return r;
         }
         return r == -EAGAIN ? list_cycles(&w) : r;
+}
+
+/* System is the first on the list, so what its Blink names is the head, and the head's Blink is the last. */
+static int walk_newest(struct list_walk *w)
+{
+        uint64_t first = w->a->system_eprocess + w->a->offsets.links;
+        struct list_entry system, head;
+        uint64_t node, from;
+        int r;
+
+        w->n = 0;
+        r = read_kernel(w->a, w->m, first, &system, sizeof(system));
+        if (r == 0 && !is_head(w, system.blink))
+                return -EAGAIN;
+        if (r == 0)
+                r = read_kernel(w->a, w->m, system.blink, &head, sizeof(head));
+        if (r < 0)
+                return r;
+        if (head.flink != first)
+                return -EAGAIN;
+        for (node = head.blink, from = system.blink; node != first && w->n < w->cap;) {
+                uint64_t here = node;
+
+                if (node < KERNEL_VA_FIRST || is_head(w, node))
+                        return -EAGAIN;
+                r = take_process(w, here, from, &node);
+                if (r < 0)
+                        return r;
+                from = here;
+        }
+        return 0;
+}
+
+int process_newest(const struct win32_anchors *a, uint64_t kernel_bytes, vmie_mem *m, process *out,
+        size_t cap, size_t *ret_n)
+{
+        struct list_walk w = {
+                .a = a,
+                .m = m,
+                .kernel_first = a->kernel_base,
+                .kernel_last = a->kernel_base + (kernel_bytes - 1),
+                .out = out,
+                .cap = cap,
+                .backwards = true,
+        };
+        int r = -EAGAIN;
+
+        for (int i = 0; i < LIST_RETRIES && r < 0; i++) {
+                r = walk_newest(&w);
+                if (r < 0 && r != -EAGAIN && r != -EFAULT && r != -EINVAL)
+                        return r;
+        }
+        if (r == 0)
+                *ret_n = w.n;
+        return r;
 }

@@ -13,6 +13,10 @@
 int process_list(const struct win32_anchors *a, uint64_t kernel_bytes, vmie_mem *m, process *out,
         size_t cap, size_t *ret_total);
 
+/* proc_newest() likewise. */
+int process_newest(const struct win32_anchors *a, uint64_t kernel_bytes, vmie_mem *m, process *out,
+        size_t cap, size_t *ret_n);
+
 /* Bytes of a process object up to the end of the last field that is read. */
 uint32_t process_object_end(const struct win32_offsets *o);
 

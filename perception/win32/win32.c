@@ -294,3 +294,8 @@ int proc_list(vmie_win32 *v, process *out, size_t cap, size_t *ret_total)
 {
         return process_list(&v->anchors, v->info.kernel_bytes, v->m, out, cap, ret_total);
 }
+
+int proc_newest(const vmie_win32 *v, vmie_mem *m, process *out, size_t cap, size_t *ret_n)
+{
+        return process_newest(&v->anchors, v->info.kernel_bytes, m, out, cap, ret_n);
+}

@@ -330,6 +330,42 @@ static void the_first_candidate_alone_is_reported_by_value(void **state)
         close_guest(&f);
 }
 
+static void who_is_asked_for_is_searched_and_nobody_else(void **state)
+{
+        struct vgpup_discovery how = { 0 };
+        struct guest_process p;
+        struct vgpup_candidate c[4];
+        struct guest_region second;
+        process listed[8];
+        vmie_mem mem;
+        struct fixture f;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        p = windows_process(&f.w, 6000, "producer.exe");
+        region_init(&second, &f.w, &p, REGION_GVA + 0x10000000, TEST_STRIDE_BYTES, 2);
+        mem = f.w.image.mem;
+        assert_int_equal(proc_newest(f.v, &mem, listed, 8, &n), 0);
+        assert_int_equal(listed[0].pid, 6000);
+        how.only = listed;
+        how.n_only = 1;
+        how.mem = &mem;
+        assert_int_equal(vgpup_discover(f.v, &how, c, 4, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(c[0].proc.pid, 6000);
+        how.n_only = 0;
+        assert_int_equal(vgpup_discover(f.v, &how, c, 4, &n), 0);
+        assert_int_equal(n, 0);
+        /* who is not the process any more that was listed */
+        listed[1].create_time++;
+        how.only = &listed[1];
+        how.n_only = 1;
+        assert_int_equal(vgpup_discover(f.v, &how, c, 4, &n), 0);
+        assert_int_equal(n, 0);
+        close_guest(&f);
+}
+
 static void no_candidate_leaves_the_outputs_alone(void **state)
 {
         uint64_t cr3 = 1, gva = 2, hb0 = 3;
@@ -447,6 +483,7 @@ int main(void)
                 cmocka_unit_test(a_process_made_of_loops_costs_its_budget_only),
                 cmocka_unit_test(one_page_mapped_many_times_is_looked_into_a_few_times),
                 cmocka_unit_test(the_first_candidate_alone_is_reported_by_value),
+                cmocka_unit_test(who_is_asked_for_is_searched_and_nobody_else),
                 cmocka_unit_test(no_candidate_leaves_the_outputs_alone),
                 cmocka_unit_test(a_scan_that_is_cancelled_says_so),
                 cmocka_unit_test(every_failed_read_of_a_scan_is_reported),

@@ -299,7 +299,12 @@ static int count_visit(void *ctx, const struct scan_page *page)
 static void a_scan_visits_what_is_mapped_and_no_more(void **state)
 {
         struct visits v = { 0 };
-        struct gva_scan s = { 0x1000, 0x7fffffffffff, PTE_P | PTE_U, 1000, count_visit, &v };
+        struct gva_scan s = { .first = 0x1000,
+                .last = 0x7fffffffffff,
+                .required = PTE_P | PTE_U,
+                .n_tables_left = 1000,
+                .visit = count_visit,
+                .ctx = &v };
         struct guest_image g;
 
         (void)state;
@@ -316,10 +321,55 @@ static void a_scan_visits_what_is_mapped_and_no_more(void **state)
         image_deinit(&g);
 }
 
+static void a_scan_visits_only_where_something_can_begin(void **state)
+{
+        const uint64_t align = 64 * KIB, here = 0x600000000000;
+        struct visits v = { 0 };
+        struct gva_scan s = {
+                .first = 0x1000,
+                .last = 0x7fffffffffff,
+                .required = PTE_P | PTE_U,
+                .n_tables_left = 1000,
+                .visit = count_visit,
+                .ctx = &v,
+                .any = PTE_W,
+                .align = align,
+        };
+        struct guest_image g;
+
+        (void)state;
+        map_scattered(&g);
+        image_map(&g, CR3, here, 0x5000, 1, PTE_U);                /* read only */
+        image_map(&g, CR3, here + align, 0x5000, 1, RWU);          /* here it can */
+        image_map(&g, CR3, here + align + 0x1000, 0x5000, 1, RWU); /* not at a boundary */
+        image_map(&g, CR3, here + 2 * align - 0x1000, 0x5000, 1, RWU);
+        s.first = here - align;
+        assert_int_equal(gva_scan(&g.mem, CR3, &s), 0);
+        assert_int_equal(v.n, 1);
+        assert_int_equal(v.first, here + align);
+        /* a page that the range begins in the middle of, and one that it ends in */
+        v = (struct visits){ 0 };
+        s.first = here + align + 0x10;
+        s.last = here + align + 0x20;
+        assert_int_equal(gva_scan(&g.mem, CR3, &s), 0);
+        assert_int_equal(v.n, 1);
+        v = (struct visits){ 0 };
+        s.first = here + align + 0x1000;
+        s.last = here + 2 * align - 1;
+        assert_int_equal(gva_scan(&g.mem, CR3, &s), 0);
+        assert_int_equal(v.n, 0);
+        image_deinit(&g);
+}
+
 static void a_scan_of_tables_that_loop_ends_with_its_budget(void **state)
 {
         struct visits v = { 0 };
-        struct gva_scan s = { 0x1000, 0x7fffffffffff, PTE_P, 1000, count_visit, &v };
+        struct gva_scan s = { .first = 0x1000,
+                .last = 0x7fffffffffff,
+                .required = PTE_P,
+                .n_tables_left = 1000,
+                .visit = count_visit,
+                .ctx = &v };
         atomic_bool cancel = true;
         struct guest_image g;
 
@@ -351,6 +401,7 @@ int main(void)
                 cmocka_unit_test(only_what_moves_bytes_counts_as_a_change),
                 cmocka_unit_test(a_recheck_of_a_part_looks_at_its_own_tables),
                 cmocka_unit_test(a_scan_visits_what_is_mapped_and_no_more),
+                cmocka_unit_test(a_scan_visits_only_where_something_can_begin),
                 cmocka_unit_test(a_scan_of_tables_that_loop_ends_with_its_budget),
         };
 

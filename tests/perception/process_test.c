@@ -237,6 +237,65 @@ static void every_failed_read_of_the_list_is_reported(void **state)
         close_guest(&f);
 }
 
+static void the_end_of_the_list_is_read_from_its_last_on(void **state)
+{
+        static const uint32_t pids[] = { 700, 600, 500, 400 };
+        struct fixture f;
+        process list[8];
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        assert_int_equal(proc_newest(f.v, &f.w.image.mem, list, 8, &n), 0);
+        assert_int_equal(n, 4);
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(list[i].pid, pids[i]);
+        assert_int_equal(proc_newest(f.v, &f.w.image.mem, list, 2, &n), 0);
+        assert_int_equal(n, 2);
+        windows_unlink(&f.w, &f.c);
+        assert_int_equal(proc_newest(f.v, &f.w.image.mem, list, 1, &n), 0);
+        assert_int_equal(list[0].pid, 600);
+        put_link(&f, &f.b, 0, links_of(&f, &f.a));
+        assert_int_equal(proc_newest(f.v, &f.w.image.mem, list, 8, &n), -EAGAIN);
+        close_guest(&f);
+}
+
+static void the_end_of_a_list_that_cycles_ends_with_the_room(void **state)
+{
+        struct fixture f;
+        process list[8];
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        /* b and c, each before and behind the other */
+        put_link(&f, &f.b, 1, links_of(&f, &f.c));
+        put_link(&f, &f.c, 0, links_of(&f, &f.b));
+        assert_int_equal(proc_newest(f.v, &f.w.image.mem, list, 8, &n), -EAGAIN);
+        close_guest(&f);
+}
+
+static void every_failed_read_of_the_end_of_the_list_is_reported(void **state)
+{
+        struct fixture f;
+        process list[8];
+        size_t n, reads;
+
+        (void)state;
+        open_guest(&f);
+        assert_int_equal(proc_newest(f.v, &f.w.image.mem, list, 8, &n), 0);
+        reads = f.w.image.n_reads;
+        for (size_t i = 1; i <= reads; i++) {
+                image_calm(&f.w.image);
+                f.w.image.fail_at = i;
+                f.w.image.fail_with = -EIO;
+                n = MARKER;
+                assert_int_equal(proc_newest(f.v, &f.w.image.mem, list, 8, &n), -EIO);
+                assert_int_equal(n, MARKER);
+        }
+        close_guest(&f);
+}
+
 static void a_process_checks_out_until_anything_of_it_changes(void **state)
 {
         const struct win32_anchors *anchors;
@@ -319,6 +378,9 @@ int main(void)
                 cmocka_unit_test(a_pid_of_more_than_32_bits_is_no_process),
                 cmocka_unit_test(a_list_in_motion_is_walked_again),
                 cmocka_unit_test(every_failed_read_of_the_list_is_reported),
+                cmocka_unit_test(the_end_of_the_list_is_read_from_its_last_on),
+                cmocka_unit_test(the_end_of_a_list_that_cycles_ends_with_the_room),
+                cmocka_unit_test(every_failed_read_of_the_end_of_the_list_is_reported),
                 cmocka_unit_test(a_process_checks_out_until_anything_of_it_changes),
                 cmocka_unit_test(a_neighbour_that_comes_or_goes_does_no_harm),
                 cmocka_unit_test(the_last_of_the_list_has_the_head_for_a_neighbour),
