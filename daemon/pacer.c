@@ -8,29 +8,37 @@
 #define PERIOD_MOST  (250 * MS)
 #define PERIOD_LEAST (500 * US)
 
+#define WINDOW_LEAST (100 * US) /* to either side: what a wake-up may be late */
+
 #define BEAT_LEAST                                                                                 \
         (4 * MS) /* that intervals may differ by for it to be one: displays tick no faster */
 
 #define STRANGE_MOST 2u  /* frames that may be anywhere before they count as a new phase */
-#define LOOKS_AHEAD  32u /* looks that may be close together, before the rate of all counts */
+#define LOOKS_AHEAD  64u /* looks that may be close together, before the rate of all counts */
 #define EXPECT_MOST  4u  /* times that a frame is expected in vain before it is no more */
+
+#define SPIN_STEP (10 * US) /* between looks that do not sleep in between */
 
 /*
  * One latency's terms. Where frames are expected looks are @close apart, or a @looks'th of the window if that is more; elsewhere
- * @sparse; and never closer than a @patience'th of the time since the last frame, up to @idle.
+ * @sparse, without a beat @unlocked; and never closer than a @patience'th of the time since the last frame, up to @idle. A window
+ * of less than a @spin'th of the period is waited through without sleeping: a wake-up costs the processor what ten looks do, and
+ * comes late.
  */
 struct terms {
         uint64_t close_ns, sparse_ns, unlocked_ns, idle_ns;
-        unsigned looks, patience;
+        unsigned looks, patience, spin;
         uint64_t most_looks; /* a second */
-        uint64_t spin_ns;    /* what is no further off is waited for without sleeping */
 };
 
+/* clang-format off */
 static const struct terms terms[] = {
-        [CONFIG_LATENCY_LOW] = { 10 * US, 1 * MS, 250 * US, 4 * MS, 40, 128, 20000, 30 * US },
-        [CONFIG_LATENCY_BALANCED] = { 60 * US, 3 * MS, 500 * US, 10 * MS, 16, 64, 4000, 0 },
-        [CONFIG_LATENCY_POWERSAVE] = { 500 * US, 8 * MS, 2 * MS, 50 * MS, 6, 16, 1000, 0 },
+        /*                               close    sparse   unlocked   idle  looks patience spin */
+        [CONFIG_LATENCY_LOW]       = {  30 * US, 1 * MS, 250 * US,   4 * MS, 40,   128,    8, 20000 },
+        [CONFIG_LATENCY_BALANCED]  = {  60 * US, 3 * MS, 500 * US,  20 * MS, 16,    64,   32,  4000 },
+        [CONFIG_LATENCY_POWERSAVE] = { 500 * US, 8 * MS,   2 * MS,  50 * MS,  6,    16,    0,  1000 },
 };
+/* clang-format on */
 
 static const struct terms *terms_of(const struct pacer *p)
 {
@@ -118,7 +126,8 @@ static uint64_t common_beat(const struct pacer *p)
 /* Half of the window around a frame that is due. */
 static uint64_t window(const struct pacer *p)
 {
-        return least(p->period_ns / 2, 2 * p->error_ns + 2 * terms_of(p)->close_ns);
+        return least(
+                p->period_ns / 2, 2 * p->error_ns + most(WINDOW_LEAST, 2 * terms_of(p)->close_ns));
 }
 
 /* The last intervals say something else than what was thought. Returns whether they did. */
@@ -211,13 +220,29 @@ static uint64_t between(const struct pacer *p)
         return p->error_ns < p->period_ns / 16 ? t->sparse_ns : 3 * t->unlocked_ns;
 }
 
-static uint64_t look_after(const struct pacer *p, uint64_t now_ns)
+/* May the window around a due frame be waited through? */
+static bool may_spin(const struct pacer *p)
+{
+        return 2 * window(p) * terms_of(p)->spin < p->period_ns && terms_of(p)->spin > 0;
+}
+
+static struct pacer_plan look_in_window(const struct pacer *p, uint64_t now_ns)
+{
+        const struct terms *t = terms_of(p);
+        uint64_t step = most(t->close_ns, 2 * window(p) / t->looks);
+
+        if (may_spin(p))
+                return (struct pacer_plan){ now_ns + SPIN_STEP, true };
+        return (struct pacer_plan){ now_ns + least(step, rare(p, now_ns, t->unlocked_ns)), false };
+}
+
+static struct pacer_plan look_after(const struct pacer *p, uint64_t now_ns)
 {
         const struct terms *t = terms_of(p);
         uint64_t due_ns, half, open_ns, step;
 
         if (p->period_ns == 0 || now_ns > p->phase_ns + EXPECT_MOST * p->period_ns)
-                return now_ns + rare(p, now_ns, t->unlocked_ns);
+                return (struct pacer_plan){ now_ns + rare(p, now_ns, t->unlocked_ns), false };
         half = window(p);
         due_ns = p->phase_ns + p->period_ns;
         while (due_ns + p->period_ns - half <= now_ns)
@@ -225,14 +250,15 @@ static uint64_t look_after(const struct pacer *p, uint64_t now_ns)
         open_ns = due_ns - half;
         if (now_ns < open_ns) {
                 step = rare(p, now_ns, between(p));
-                return open_ns - now_ns < step + step / 2 ? open_ns : now_ns + step;
+                if (open_ns - now_ns < step + step / 2)
+                        step = open_ns - now_ns;
+                return (struct pacer_plan){ now_ns + step, false };
         }
-        step = least(most(t->close_ns, 2 * half / t->looks), rare(p, now_ns, t->unlocked_ns));
         if (now_ns <= due_ns + half)
-                return now_ns + step;
+                return look_in_window(p, now_ns);
         /* A frame that is late by so much may be later by half of it; but then the next one is due. */
-        step = least(most(step, (now_ns - due_ns) / 2), between(p));
-        return least(now_ns + step, open_ns + p->period_ns);
+        step = least(most(t->close_ns, (now_ns - due_ns) / 2), between(p));
+        return (struct pacer_plan){ least(now_ns + step, open_ns + p->period_ns), false };
 }
 
 /* Takes in one more at @now_ns where one is in step every @each_ns. Returns when the next may be, if @ahead may come early. */
@@ -245,7 +271,8 @@ static uint64_t keep_step(uint64_t *due_ns, uint64_t now_ns, uint64_t each_ns, u
 struct pacer_plan pacer_next(struct pacer *p, enum pacer_saw saw, uint64_t look_ns, uint64_t now_ns)
 {
         const struct terms *t = terms_of(p);
-        uint64_t at_ns, may_ns;
+        struct pacer_plan plan;
+        uint64_t may_ns;
 
         /*
          * One frame may come early: else one that is seen late, at a rate that is just allowed, would put off all that
@@ -257,6 +284,11 @@ struct pacer_plan pacer_next(struct pacer *p, enum pacer_saw saw, uint64_t look_
         }
         p->look_ns = look_ns;
         may_ns = keep_step(&p->look_due_ns, look_ns, 1000 * MS / t->most_looks, LOOKS_AHEAD);
-        at_ns = most(most(look_after(p, now_ns), now_ns + 1), most(p->copy_ns, may_ns));
-        return (struct pacer_plan){ .at_ns = at_ns, .spin = at_ns - now_ns <= t->spin_ns };
+        may_ns = most(may_ns, p->copy_ns);
+        plan = look_after(p, now_ns);
+        if (plan.at_ns <= now_ns)
+                plan.at_ns = now_ns + 1;
+        if (plan.at_ns >= may_ns)
+                return plan;
+        return (struct pacer_plan){ may_ns, false };
 }

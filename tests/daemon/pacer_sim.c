@@ -9,7 +9,7 @@
 #define S  UINT64_C(1000000000)
 
 #define LENGTH   (20 * S)
-#define LOOK_NS  (5 * US) /* a look without a copy */
+#define LOOK_NS  (3 * US) /* a look without a copy */
 #define COPY_NS  (900 * US)
 #define MOST_RUN 2000000u /* looks that a run may have at all */
 
@@ -182,8 +182,9 @@ void sim_run(const struct sim_trace *t, const struct pacer_config *config, struc
                 uint64_t look = plan.at_ns + (plan.spin ? 200 : wake_up(&state));
                 bool seen = t->at_ns[next] <= look;
 
+                ret->n_wakes += !plan.spin;
                 if (plan.spin)
-                        ret->waits_ns += plan.at_ns - now;
+                        ret->waits_ns += look + LOOK_NS - now;
                 looks[ret->n_looks++] = look;
                 while (next + 1 < t->n && t->at_ns[next + 1] <= look)
                         next++;

@@ -23,7 +23,8 @@ struct sim_trace {
 };
 
 struct sim_result {
-        size_t n_frames, n_seen, n_looks;
+        size_t n_frames, n_seen;
+        size_t n_looks, n_wakes;         /* of the looks, those that were slept up to */
         uint64_t p50_ns, p99_ns, max_ns; /* from a frame's arrival to the look that saw it */
         uint64_t densest;                /* looks within any second */
         uint64_t copies;                 /* within any second */

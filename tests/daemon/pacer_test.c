@@ -161,10 +161,10 @@ static void looks_that_never_find_anything_in_time_keep_to_their_rate(void **sta
 
 static void print_result(const char *mode, const struct sim_result *r)
 {
-        printf("        %-10s %8.1f %8.0f %8.0f %8.0f %7zu %8.1f\n", mode,
-                (double)r->n_looks / (double)r->n_seen, (double)r->p50_ns / 1e3,
-                (double)r->p99_ns / 1e3, (double)r->max_ns / 1e3, r->n_frames - r->n_seen,
-                (double)r->waits_ns / 1e3 / (double)r->n_seen);
+        printf("        %-10s %8.1f %8.1f %8.0f %8.0f %8.0f %7zu %8.1f\n", mode,
+                (double)r->n_looks / (double)r->n_seen, (double)r->n_wakes / (double)r->n_seen,
+                (double)r->p50_ns / 1e3, (double)r->p99_ns / 1e3, (double)r->max_ns / 1e3,
+                r->n_frames - r->n_seen, (double)r->waits_ns / 1e3 / (double)r->n_seen);
 }
 
 /* Most frames that no daemon could have had: published closer together than max_fps allows, or than a copy takes. */
@@ -191,8 +191,8 @@ static void must_keep_its_promises(
 static void run_all(
         const struct sim_trace *t, struct sim_result ret[LATENCIES], struct sim_result *fixed)
 {
-        printf("%s\n        %-10s %8s %8s %8s %8s %7s %8s\n", t->name, "", "looks/f", "p50 us",
-                "p99 us", "max us", "missed", "spin/f");
+        printf("%s\n        %-10s %8s %8s %8s %8s %8s %7s %8s\n", t->name, "", "looks/f", "wakes/f",
+                "p50 us", "p99 us", "max us", "missed", "spin/f");
         sim_run(t, NULL, fixed);
         print_result("every ms", fixed);
         for (int l = 0; l < LATENCIES; l++) {
@@ -204,16 +204,16 @@ static void run_all(
         }
 }
 
-/* A beat that can be learned: fewer looks than one a millisecond, each frame seen, and sooner. */
+/* A beat that can be learned: fewer wake-ups than one a millisecond, each frame seen, and sooner. */
 static void must_follow(const struct sim_trace *t)
 {
         struct sim_result r[LATENCIES], fixed;
 
         run_all(t, r, &fixed);
-        assert_true(r[CONFIG_LATENCY_BALANCED].n_looks <= fixed.n_looks);
-        assert_true(r[CONFIG_LATENCY_POWERSAVE].n_looks <= r[CONFIG_LATENCY_BALANCED].n_looks);
+        assert_true(r[CONFIG_LATENCY_BALANCED].n_wakes <= fixed.n_looks);
+        assert_true(r[CONFIG_LATENCY_POWERSAVE].n_wakes <= r[CONFIG_LATENCY_BALANCED].n_wakes);
         assert_true(2 * r[CONFIG_LATENCY_BALANCED].p50_ns <= fixed.p50_ns);
-        assert_true(r[CONFIG_LATENCY_LOW].p50_ns <= r[CONFIG_LATENCY_BALANCED].p50_ns);
+        assert_true(r[CONFIG_LATENCY_LOW].p50_ns <= r[CONFIG_LATENCY_BALANCED].p50_ns + 10 * US);
         assert_true(r[CONFIG_LATENCY_BALANCED].n_frames - r[CONFIG_LATENCY_BALANCED].n_seen <=
                     too_close(t));
 }
@@ -224,7 +224,7 @@ static void must_cope(const struct sim_trace *t)
         struct sim_result r[LATENCIES], fixed;
 
         run_all(t, r, &fixed);
-        assert_true(4 * r[CONFIG_LATENCY_BALANCED].n_looks <= 5 * fixed.n_looks);
+        assert_true(4 * r[CONFIG_LATENCY_BALANCED].n_wakes <= 5 * fixed.n_looks);
         assert_true(r[CONFIG_LATENCY_LOW].p50_ns <= fixed.p50_ns);
 }
 
@@ -301,7 +301,7 @@ static void a_quiet_desktop_costs_little_and_its_first_frame_is_not_late(void **
         (void)state;
         sim_desktop(&trace, "desktop, bursts at 60 fps", 60);
         run_all(&trace, r, &fixed);
-        assert_true(2 * r[CONFIG_LATENCY_BALANCED].n_looks <= fixed.n_looks);
+        assert_true(2 * r[CONFIG_LATENCY_BALANCED].n_wakes <= fixed.n_looks);
         assert_int_equal(r[CONFIG_LATENCY_BALANCED].n_seen, trace.n);
         assert_true(
                 r[CONFIG_LATENCY_BALANCED].max_ns <= pacer_idle_ns(CONFIG_LATENCY_BALANCED) + MS);
@@ -328,7 +328,7 @@ static void recorded_producers_are_met(void **state)
                 snprintf(name, sizeof(name), "recorded: %s", recorded[i]);
                 assert_true(sim_load(&trace, path, name));
                 run_all(&trace, r, &fixed);
-                assert_true(r[CONFIG_LATENCY_BALANCED].n_looks <= 2 * fixed.n_looks);
+                assert_true(r[CONFIG_LATENCY_BALANCED].n_wakes <= 2 * fixed.n_looks);
                 assert_true(r[CONFIG_LATENCY_BALANCED].p50_ns <= fixed.p50_ns);
         }
 }
