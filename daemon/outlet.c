@@ -38,7 +38,7 @@ static int replace_ring(struct outlet *o, uint64_t slot_bytes, bool carry, const
         r = rings_replace(&o->rings, slot_bytes, carry, uv_hrtime(), &old);
         if (r < 0)
                 return r;
-        o->n_drops = server_counters(o->server)->dropped_by_admin;
+        o->n_outlived = server_counters(o->server)->outlived;
         o->renew_told = false;
         log_replaced(o, before, why);
         server_set_ring(o->server, o->rings.current);
@@ -54,7 +54,8 @@ static void tell_no_renewal(struct outlet *o)
                 return;
         o->renew_told = true;
         journal_event(EVENT_RING_REFUSED, NULL,
-                "The dropped client may still see the stream: there is no room for another ring "
+                "Who was dropped, or left and may not come again, may still see the stream: there "
+                "is no room for another ring "
                 "(old ones that clients still have: %u); trying again. End its process, or raise "
                 "[ring] max_bytes",
                 o->rings.n_old);
@@ -62,11 +63,11 @@ static void tell_no_renewal(struct outlet *o)
 
 void outlet_renew_after_drop(struct outlet *o)
 {
-        if (server_counters(o->server)->dropped_by_admin == o->n_drops)
+        if (server_counters(o->server)->outlived == o->n_outlived)
                 return;
         if (!rings_fits_again(&o->rings) ||
                 replace_ring(o, ring_identity(o->rings.current)->slot_bytes, true,
-                        "A client was dropped") < 0)
+                        "A client was dropped, or who left may not come again") < 0)
                 tell_no_renewal(o);
 }
 

@@ -47,8 +47,8 @@ struct outlet {
         uint64_t published_ns; /* the newest frame, 0: none yet */
         struct histogram frame_interval, publish_time, wake_time;
 
-        uint64_t n_drops; /* administrators', as far as they led to another ring */
-        bool renew_told;  /* it was said that such a ring has no room yet */
+        uint64_t n_outlived; /* the server's count of it, as far as it led to another ring */
+        bool renew_told;     /* it was said that such a ring has no room yet */
 };
 
 /**

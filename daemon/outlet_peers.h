@@ -18,7 +18,10 @@ void outlet_peers_tick(struct outlet *o, uint64_t now_ns);
 /* Take leave of clients that were told goodbye by what befell others. */
 void outlet_peers_reap(struct outlet *o);
 
-/* The map of a client that an administrator dropped lives on, and must not show what comes: make another ring, if one is due. */
+/*
+ * The map of a client that an administrator dropped, or that left and may not come again, lives on, and must not show what
+ * comes: make another ring, if one is due.
+ */
 void outlet_renew_after_drop(struct outlet *o);
 
 #endif /* VGPUD_OUTLET_PEERS_H */

@@ -104,6 +104,39 @@ static void who_may_connect_no_more_is_sent_away_and_the_others_stay(void **stat
         caller_stop(&b);
 }
 
+static uint64_t n_outlived(void)
+{
+        return server_counters(relay.server)->outlived;
+}
+
+/* A map stays when its socket is closed. */
+static void who_left_before_being_sent_away_does_not_keep_the_ring(void **state)
+{
+        struct caller a, b;
+
+        (void)state;
+        needs_root();
+        start_as(&a, ANN);
+        assert_int_equal(server_set_access(relay.server, &only_ann, &nobody, &nobody), 0);
+        assert_int_equal(n_outlived(), 0); /* nobody left */
+        assert_int_equal(server_set_access(relay.server, &nobody, &nobody, &nobody), 0);
+        start_as(&b, BOB);
+        caller_stop(&b);
+        relay_turn(&relay);
+        assert_int_equal(server_n_peers(relay.server), 1);
+
+        assert_int_equal(server_set_access(relay.server, &nobody, &nobody, &nobody), 0);
+        assert_int_equal(n_outlived(), 0);
+        assert_int_equal(server_set_access(relay.server, &only_ann, &nobody, &nobody), 0);
+        assert_int_equal(n_outlived(), 1);
+        assert_int_equal(server_counters(relay.server)->dropped_by_admin, 0);
+        /* the same again, and more than before, are nobody's loss */
+        assert_int_equal(server_set_access(relay.server, &only_ann, &nobody, &nobody), 0);
+        assert_int_equal(server_set_access(relay.server, &nobody, &nobody, &nobody), 0);
+        assert_int_equal(n_outlived(), 1);
+        caller_stop(&a);
+}
+
 static void want(struct caller *c, uint32_t cookie)
 {
         const struct vgpu_msg_intent intent = {
@@ -193,6 +226,8 @@ int main(void)
                         who_may_connect_no_more_is_sent_away_and_the_others_stay, start, stop),
                 cmocka_unit_test_setup_teardown(
                         what_was_asked_is_forgotten_with_the_right_to_ask, start, stop),
+                cmocka_unit_test_setup_teardown(
+                        who_left_before_being_sent_away_does_not_keep_the_ring, start, stop),
                 cmocka_unit_test_setup_teardown(a_limit_is_about_who_comes, start, stop),
         };
 

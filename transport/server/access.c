@@ -65,6 +65,17 @@ static bool lists_group(const struct access *a, gid_t gid)
         return false;
 }
 
+bool access_covers(const struct access *a, const struct access *b)
+{
+        bool covers = a->everybody || !b->everybody;
+
+        for (size_t i = 0; !a->everybody && covers && i < b->n_users; i++)
+                covers = lists_user(a, b->users[i]);
+        for (size_t i = 0; !a->everybody && covers && i < b->n_groups; i++)
+                covers = lists_group(a, b->groups[i]);
+        return covers;
+}
+
 /* A process has 65536 at most (NGROUPS_MAX), nearly always a handful. */
 static bool lists_peer_group(const struct access *a, int fd)
 {

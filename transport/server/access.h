@@ -29,6 +29,9 @@ struct access {
 int access_init(struct access *a, const struct server_access *from, bool everybody_if_empty);
 void access_deinit(struct access *a);
 
+/* Does @a let in everybody whom @b lets in, as far as the lists themselves tell? */
+bool access_covers(const struct access *a, const struct access *b);
+
 /**
  * access_has() - may the process at the other end?
  * @fd:   its socket, asked for its groups only if they could matter

@@ -54,8 +54,12 @@ int server_set_access(struct server *s, const struct server_access *connect,
         const struct server_access *intent, const struct server_access *admin)
 {
         struct access access[ACCESS_N_RIGHTS] = { 0 }, before;
-        bool unwanted = false;
+        bool unwanted = false, kept = false;
         int n = 0, err = make_access(access, connect, intent, admin);
+
+        if (err == 0)
+                kept = s->left_with_ring &&
+                       !access_covers(&access[ACCESS_CONNECT], &s->access[ACCESS_CONNECT]);
 
         for (int i = 0; i < ACCESS_N_RIGHTS; i++) {
                 before = s->access[i];
@@ -74,6 +78,7 @@ int server_set_access(struct server *s, const struct server_access *connect,
                         unwanted |= judge_again(p);
         }
         s->counters.dropped_by_admin += n > 0;
+        s->counters.outlived += n > 0 || kept;
         if (unwanted)
                 s->config.intents_changed(s->config.intents_ctx);
         return n;

@@ -36,6 +36,15 @@ struct peer *peer_new(struct server *s, int fd, const struct ucred *cred, uint64
         return p;
 }
 
+/* Maps live on: it may see the ring's frames for as long as there are any. */
+static bool has_ring(const struct peer *p)
+{
+        const struct ring *ring = p->server->ring;
+
+        return (p->granted & VGPU_WANT_RING) && ring &&
+               ring_identity(ring)->generation == p->generation;
+}
+
 /* Its holds end, and its wake socket. */
 static void leave_page(struct peer *p)
 {
@@ -58,6 +67,7 @@ struct peer *peer_free(struct peer *p)
                 return NULL;
         s = p->server;
         had_intent = p->intent.fields != 0;
+        s->left_with_ring |= has_ring(p);
         leave_page(p);
         *(p->prev ? &p->prev->next : &s->first) = p->next;
         *(p->next ? &p->next->prev : &s->last) = p->prev;

@@ -34,6 +34,7 @@ struct server {
         uint32_t n_peers;
         uint32_t n_condemned; /* told goodbye, not freed yet */
         uint32_t n_early;     /* granted VGPU_WANT_SOON */
+        bool left_with_ring;  /* somebody who was sent the present one is gone */
         struct server_counters counters;
         enum vgpu_goodbye refusal; /* of the last one refused */
         char refusal_text[sizeof(((struct vgpu_msg_goodbye *)0)->text)];

@@ -306,6 +306,7 @@ void server_announce(struct server *s)
 void server_set_ring(struct server *s, struct ring *ring)
 {
         s->ring = ring;
+        s->left_with_ring = false;
         server_announce(s);
         for (struct peer *p = s->first; p; p = p->next)
                 peer_offer_ring(p);
@@ -346,6 +347,7 @@ uint32_t server_drop_but(struct server *s, pid_t pid, const struct peer *spared)
                 n++;
         }
         s->counters.dropped_by_admin += n > 0;
+        s->counters.outlived += n > 0;
         return n;
 }
 

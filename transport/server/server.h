@@ -199,6 +199,9 @@ uint32_t server_drop(struct server *s, pid_t pid);
  * may want nothing of the producer any more is told so and its intent forgotten. Cost: a system call or two per client, and one
  * message for each that lost a right.
  *
+ * Who left may have kept its map of the ring. So when somebody did, and fewer may connect than before, a new generation is due
+ * as well: counters.outlived says so in all cases.
+ *
  * Return: how many clients were told goodbye; -ENOMEM: all is as before.
  */
 int server_set_access(struct server *s, const struct server_access *connect,
@@ -227,6 +230,8 @@ struct server_counters {
         uint64_t frame_requests; /* intents that ask for a whole frame */
         uint64_t
                 dropped_by_admin; /* rises when server_drop(), server_set_access() or a DROP message dropped somebody */
+        uint64_t
+                outlived; /* rises when the ring may be mapped by who may not see it any more: a new generation is due */
 };
 
 const struct server_counters *server_counters(const struct server *s);
