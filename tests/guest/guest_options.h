@@ -23,7 +23,7 @@ struct guest_options {
         struct machine_config machine;
         struct guest_mode mode;
         uint32_t slots;
-        uint32_t stripes; /* see stripes.h */
+        uint32_t stripes; /* see stripes.h; 0 is 1, whole frames */
         bool no_damage;   /* frames do not say which rows they drew */
         uint32_t exited;  /* processes that have ended and are still listed */
         uint32_t decoys;

@@ -204,7 +204,7 @@ static void draw_frame(struct guest *g, struct guest_producer *p, uint64_t now_n
                 /* Said, not done: the pixels are a proof of where they come from and have no room for a pointer. */
                 .flags = p->draw_cursor ? VGPU_FRAME_CURSOR_DRAWN : 0,
         };
-        const struct stripes stripes = { g->options.stripes, mode->width, mode->height,
+        const struct stripes stripes = { g->options.stripes ?: 1, mode->width, mode->height,
                 frame.stride, mode->format, p->pid };
         vgpu_rect_t damage = { 0 };
         uint64_t frame_id;
