@@ -1,0 +1,35 @@
+/*
+ * bar.h - what the product is held to, row by row, and where the benchmarks' figures say whether it holds
+ */
+#ifndef BENCH_BAR_H
+#define BENCH_BAR_H
+
+#include "figures_file.h"
+
+struct bar_row {
+        const char *what, *target; /* for people */
+        const char *program;       /* which benchmark knows: script/bench NAME */
+        const char *table;         /* and in which table of it */
+        const char *group,
+                *row; /* patterns of fnmatch(3), FNM_EXTMATCH; only rows that have a target count */
+};
+
+extern const struct bar_row bar[];
+extern const size_t n_bar;
+
+struct bar_verdict {
+        enum bench_holds holds; /* never BENCH_NO_TARGET: a row without any is not measured */
+        unsigned n, n_held;     /* rows that count, and of them held */
+        /* the one that is nearest to its limit, or farthest beyond it; NULL: none was measured */
+        const struct figures_record *worst;
+        double excess, value;
+        const char *reason; /* why it was not measured: the benchmark's own note, or ""  */
+};
+
+struct bar_verdict bar_judge(const struct bar_row *row, const struct figures_file *file);
+
+/* "no: 1.23, 12 % beyond (1080p, contiguous: sample and publish); 3 of 6 hold". Return: @text. */
+const char *bar_verdict_text(
+        const struct bar_row *row, const struct bar_verdict *verdict, char *text, size_t size);
+
+#endif /* BENCH_BAR_H */
