@@ -78,6 +78,7 @@ struct guest {
         size_t n_silent;     /* of these, the first: waited for in vain */
         struct epoch *other; /* another kernel whose clock we watch */
         uint64_t other_clock;
+        uint64_t confirm_until_ms; /* of the loop's clock */
 
         struct scan *scan; /* under way, or NULL */
         bool scan_wanted;  /* another one when that is back */

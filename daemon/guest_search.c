@@ -6,6 +6,9 @@
 #include "guest_private.h"
 #include "systemd/journal.h"
 
+#define CONFIRM_MS      (2 * VGPU_HEARTBEAT_PERIOD_MS)
+#define CONFIRM_LOOK_MS 5
+
 /* ---- scans --------------------------------------------------------------------------------------------------------- */
 
 static void drop_findings(struct guest *g)
@@ -285,10 +288,22 @@ static void confirm_other(struct guest *g)
         guest_post(g, GUEST_EV_NO_CANDIDATES);
 }
 
+/* A heartbeat that has advanced proves life at once; only that none does takes two periods, and that others do as well. */
+static bool has_ticked_alone(struct guest *g)
+{
+        const struct vgpup_candidate *c = &g->candidate[0];
+
+        return !g->other && g->n_candidates == 1 &&
+               vgpup_confirm_alive(&g->mem, c->proc.cr3, c->region_gva, c->heartbeat) == 1;
+}
+
 static void on_confirm(uv_timer_t *timer)
 {
         struct guest *g = timer->data;
 
+        if (uv_now(g->loop) < g->confirm_until_ms && !has_ticked_alone(g))
+                return;
+        uv_timer_stop(&g->confirm);
         if (g->other)
                 confirm_other(g);
         else
@@ -297,5 +312,7 @@ static void on_confirm(uv_timer_t *timer)
 
 void guest_wait_heartbeat(struct guest *g)
 {
-        uv_timer_start(&g->confirm, on_confirm, 2 * VGPU_HEARTBEAT_PERIOD_MS, 0);
+        uv_update_time(g->loop);
+        g->confirm_until_ms = uv_now(g->loop) + CONFIRM_MS;
+        uv_timer_start(&g->confirm, on_confirm, CONFIRM_LOOK_MS, CONFIRM_LOOK_MS);
 }

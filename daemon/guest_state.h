@@ -46,25 +46,24 @@ enum guest_event {
 
 /* Run in this order. */
 enum guest_action {
-        GUEST_DO_CANCEL_SCAN = 1 << 0,   /* drop what is being looked for, results included */
-        GUEST_DO_STOP_LOOKING = 1 << 1,  /* no more looks for frames */
-        GUEST_DO_UNBIND = 1 << 2,        /* close the region */
-        GUEST_DO_DROP_CONTEXT = 1 << 3,  /* the epoch is over: close its context */
-        GUEST_DO_CLOSE_RAM = 1 << 4,     /* unmap and close the source */
-        GUEST_DO_TAKE_CONTEXT = 1 << 5,  /* what the scan opened begins the next epoch */
-        GUEST_DO_TAKE_REGION = 1 << 6,   /* what was confirmed becomes the bound region */
-        GUEST_DO_RESET_BACKOFF = 1 << 7, /* the next retry comes soon */
-        GUEST_DO_OPEN_RAM = 1 << 8,      /* try the configured path */
-        GUEST_DO_ATTACH = 1 << 9,        /* scan for the kernel */
-        GUEST_DO_DISCOVER = 1 << 10,     /* scan for regions */
-        GUEST_DO_LOOK_AROUND = 1 << 11,  /* scan for another kernel, then for other regions */
-        GUEST_DO_WAIT_HEARTBEAT = 1
-                                  << 12, /* compare the candidates' heartbeats after two periods */
-        GUEST_DO_LOOK = 1 << 13,         /* start to look for frames */
-        GUEST_DO_REPORT_RUN = 1 << 14,   /* tell clients and the journal of the new run */
-        GUEST_DO_RETRY = 1 << 15,        /* arm the back-off */
-        GUEST_DO_RETRY_LATER = 1 << 16,  /* the same, for what is not likely to change */
-        GUEST_DO_CLOSE_RING = 1 << 17,   /* mark it closed, say goodbye */
+        GUEST_DO_CANCEL_SCAN = 1 << 0,     /* drop what is being looked for, results included */
+        GUEST_DO_STOP_LOOKING = 1 << 1,    /* no more looks for frames */
+        GUEST_DO_UNBIND = 1 << 2,          /* close the region */
+        GUEST_DO_DROP_CONTEXT = 1 << 3,    /* the epoch is over: close its context */
+        GUEST_DO_CLOSE_RAM = 1 << 4,       /* unmap and close the source */
+        GUEST_DO_TAKE_CONTEXT = 1 << 5,    /* what the scan opened begins the next epoch */
+        GUEST_DO_TAKE_REGION = 1 << 6,     /* what was confirmed becomes the bound region */
+        GUEST_DO_RESET_BACKOFF = 1 << 7,   /* the next retry comes soon */
+        GUEST_DO_OPEN_RAM = 1 << 8,        /* try the configured path */
+        GUEST_DO_ATTACH = 1 << 9,          /* scan for the kernel */
+        GUEST_DO_DISCOVER = 1 << 10,       /* scan for regions */
+        GUEST_DO_LOOK_AROUND = 1 << 11,    /* scan for another kernel, then for other regions */
+        GUEST_DO_WAIT_HEARTBEAT = 1 << 12, /* compare the candidates' heartbeats in two periods */
+        GUEST_DO_LOOK = 1 << 13,           /* start to look for frames */
+        GUEST_DO_REPORT_RUN = 1 << 14,     /* tell clients and the journal of the new run */
+        GUEST_DO_RETRY = 1 << 15,          /* arm the back-off */
+        GUEST_DO_RETRY_LATER = 1 << 16,    /* the same, for what is not likely to change */
+        GUEST_DO_CLOSE_RING = 1 << 17,     /* mark it closed, say goodbye */
 };
 
 struct guest_step {
