@@ -113,6 +113,7 @@ static void on_tick(uv_timer_t *timer)
         ring_tick(o->rings.current, now_ns);
         outlet_peers_tick(o, now_ns);
         look_after_rings(o, now_ns);
+        server_measure(o->server);
 }
 
 static int listen_on_loop(struct outlet *o)

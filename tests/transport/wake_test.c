@@ -335,6 +335,8 @@ static void wake_without(uint32_t number, uint32_t error, uint32_t asked, bool b
         if (before)
                 refuse_call(number, error);
         start(asked);
+        while (server_measure(relay.server))
+                ;
         caller_start(&c, &relay, VGPU_WANT_WAKE);
         if (!before)
                 refuse_call(number, error);
@@ -388,11 +390,19 @@ static void when_to_batch_is_measured_if_nobody_says(void **state)
         for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
                 struct relay r;
                 int before = count_fds();
-                uint32_t from;
+                uint32_t from, n_steps = 0;
 
                 relay_start_with(&r, &(struct server_config){ .group = SERVER_GROUP_NONE,
                                              .max_clients = 256,
                                              .wake_batch = asked[i] });
+                /* a daemon serves before it knows, and until then writes to each */
+                from = server_wake_batch(r.server);
+                assert_true(from == UINT32_MAX || (asked[i] == 7 && from == 7));
+                while (server_measure(r.server))
+                        n_steps++;
+                assert_true(n_steps <= 35);
+                if (asked[i] == SERVER_BATCH_NEVER || asked[i] == 7)
+                        assert_int_equal(n_steps, 0);
                 from = server_wake_batch(r.server);
                 print_message("asked %u: from %u on\n", asked[i], from);
                 if (asked[i] == SERVER_BATCH_NEVER)

@@ -152,6 +152,11 @@ uint32_t server_wake_batch(const struct server *s)
         return s->waker.batch;
 }
 
+bool server_measure(struct server *s)
+{
+        return waker_measure(&s->waker);
+}
+
 int server_fd(const struct server *s)
 {
         return s->listener.fd;

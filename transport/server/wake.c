@@ -110,12 +110,7 @@ struct waker_result waker_flush(struct waker *w)
 /* ---- from how many on -------------------------------------------------------------------------- */
 
 #define TRIAL_PAIRS  8u
-#define TRIAL_ROUNDS 5
-#define TRIAL_MOST   128u
-
-struct trial {
-        int ours[TRIAL_PAIRS], theirs[TRIAL_PAIRS];
-};
+#define TRIAL_ROUNDS 5u
 
 static uint64_t clock_ns(void)
 {
@@ -125,7 +120,17 @@ static uint64_t clock_ns(void)
         return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static bool trial_open(struct trial *t)
+static void trial_close(const int *ours, const int *theirs)
+{
+        for (uint32_t i = 0; i < TRIAL_PAIRS; i++) {
+                if (ours[i] >= 0)
+                        close(ours[i]);
+                if (theirs[i] >= 0)
+                        close(theirs[i]);
+        }
+}
+
+static bool trial_open(int *ours, int *theirs)
 {
         bool whole = true;
 
@@ -134,30 +139,21 @@ static bool trial_open(struct trial *t)
 
                 whole &= socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) ==
                          0;
-                t->ours[i] = ends[0];
-                t->theirs[i] = ends[1];
+                ours[i] = ends[0];
+                theirs[i] = ends[1];
         }
         return whole;
 }
 
-static void trial_close(const struct trial *t)
-{
-        for (uint32_t i = 0; i < TRIAL_PAIRS; i++) {
-                if (t->ours[i] >= 0)
-                        close(t->ours[i]);
-                if (t->theirs[i] >= 0)
-                        close(t->theirs[i]);
-        }
-}
-
-static uint64_t trial_run(struct waker *w, const struct trial *t, uint32_t n, bool batch)
+static uint64_t trial_run(
+        struct waker *w, const int *ours, const int *theirs, uint32_t n, bool batch)
 {
         struct waker_result result = { 0 };
-        char bytes[TRIAL_MOST];
+        char bytes[WAKER_TRIAL_MOST];
         uint64_t begin, end;
 
         for (uint32_t i = 0; i < n; i++)
-                waker_add(w, t->ours[i % TRIAL_PAIRS]);
+                waker_add(w, ours[i % TRIAL_PAIRS]);
         begin = clock_ns();
         if (!batch)
                 send_each(w, &result);
@@ -166,41 +162,66 @@ static uint64_t trial_run(struct waker *w, const struct trial *t, uint32_t n, bo
         end = clock_ns();
         w->n = 0;
         for (uint32_t i = 0; i < TRIAL_PAIRS; i++) {
-                while (read(t->theirs[i], bytes, sizeof(bytes)) > 0)
+                while (read(theirs[i], bytes, sizeof(bytes)) > 0)
                         ;
         }
         return end - begin;
 }
 
-static bool batch_wins(struct waker *w, const struct trial *t, uint32_t n)
+/* One round of both ways; false: it could not be run, or io_uring is not to be relied on. */
+static bool trial_round(struct waker *w, struct waker_trial *t)
 {
-        uint64_t each = UINT64_MAX, batch = UINT64_MAX;
+        int ours[TRIAL_PAIRS], theirs[TRIAL_PAIRS];
+        bool whole = trial_open(ours, theirs);
 
-        for (int round = 0; round < TRIAL_ROUNDS && w->has_uring; round++) {
-                uint64_t a = trial_run(w, t, n, false), b = trial_run(w, t, n, true);
+        if (whole) {
+                uint64_t each = trial_run(w, ours, theirs, t->size, false),
+                         batch = trial_run(w, ours, theirs, t->size, true);
 
-                each = a < each ? a : each;
-                batch = b < batch ? b : batch;
+                t->each_ns = each < t->each_ns ? each : t->each_ns;
+                t->batch_ns = batch < t->batch_ns ? batch : t->batch_ns;
+                t->n_rounds++;
         }
-        /* what broke was fast */
-        return w->has_uring && batch < each;
+        trial_close(ours, theirs);
+        return whole && w->has_uring;
+}
+
+static void trial_begin(struct waker_trial *t, uint32_t size, uint32_t best)
+{
+        *t = (struct waker_trial){
+                .size = size,
+                .best = best,
+                .each_ns = UINT64_MAX,
+                .batch_ns = UINT64_MAX,
+        };
+}
+
+static bool settle(struct waker *w, uint32_t batch)
+{
+        w->trial.size = 0;
+        w->batch = batch;
+        if (batch == UINT32_MAX)
+                stop_uring(w);
+        return false;
 }
 
 /* Downwards from the most for as long as a batch wins: a crossover is one point, below it nothing is gained. */
-static uint32_t measure(struct waker *w)
+bool waker_measure(struct waker *w)
 {
-        uint32_t n, best = UINT32_MAX;
-        struct trial t;
+        struct waker_trial *t = &w->trial;
 
-        if (trial_open(&t)) {
-                for (n = w->max < TRIAL_MOST ? w->max : TRIAL_MOST; n >= 2; n /= 2) {
-                        if (!batch_wins(w, &t, n))
-                                break;
-                        best = n;
-                }
-        }
-        trial_close(&t);
-        return w->has_uring ? best : UINT32_MAX;
+        if (t->size == 0)
+                return false;
+        if (!trial_round(w, t))
+                return settle(w, w->has_uring ? t->best : UINT32_MAX);
+        if (t->n_rounds < TRIAL_ROUNDS)
+                return true;
+        if (t->batch_ns >= t->each_ns)
+                return settle(w, t->best);
+        if (t->size / 2 < 2)
+                return settle(w, t->size);
+        trial_begin(t, t->size / 2, t->size);
+        return true;
 }
 
 /* ---- lifetime ---------------------------------------------------------------------------------- */
@@ -216,8 +237,11 @@ int waker_init(struct waker *w, uint32_t max, uint32_t batch)
         if (batch == SERVER_BATCH_NEVER || io_uring_queue_init(entries, &w->uring, 0) < 0)
                 return 0;
         w->has_uring = true;
-        w->batch = batch == 0 || batch == SERVER_BATCH_AUTO ? measure(w) : batch;
-        if (w->batch == UINT32_MAX)
+        if (batch != 0 && batch != SERVER_BATCH_AUTO)
+                w->batch = batch;
+        else if (max >= 2)
+                trial_begin(&w->trial, max < WAKER_TRIAL_MOST ? max : WAKER_TRIAL_MOST, UINT32_MAX);
+        else
                 stop_uring(w);
         return 0;
 }

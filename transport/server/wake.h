@@ -8,10 +8,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define WAKER_TRIAL_MOST                                                                           \
+        128u /* clients; where a submission loses against so many sends it is not used at all */
+
+/* How far the search for the crossover has come. */
+struct waker_trial {
+        uint32_t size;     /* clients that are tried now; 0: nothing is left to find out */
+        uint32_t best;     /* the fewest for which a submission won; UINT32_MAX: none yet */
+        uint32_t n_rounds; /* of this size */
+        uint64_t each_ns, batch_ns; /* the quickest round of each way */
+};
+
 struct waker {
         struct io_uring uring;
         bool has_uring;
-        uint32_t batch; /* from so many on it is one submission; UINT32_MAX without io_uring */
+        uint32_t
+                batch; /* from so many on it is one submission; UINT32_MAX without io_uring and until measured */
+        struct waker_trial trial;
         uint32_t max;
         uint32_t n;
         int *fd; /* whom to wake, n of max */
@@ -25,7 +38,7 @@ struct waker_result {
 
 /**
  * waker_init() - get ready for @max at once
- * @batch: as server_config.wake_batch; measuring takes a few ms
+ * @batch: as server_config.wake_batch; what is to be measured is left to waker_measure()
  *
  * Without io_uring (old kernel, seccomp, no memory) everything is done one by one. An all-zero one is what
  * waker_deinit() takes, too.
@@ -34,6 +47,16 @@ struct waker_result {
  */
 int waker_init(struct waker *w, uint32_t max, uint32_t batch);
 void waker_deinit(struct waker *w);
+
+/**
+ * waker_measure() - one step towards from how many on a submission pays
+ *
+ * At most 256 bytes through sockets of its own, a few hundred microseconds, and not between waker_add() and
+ * waker_flush(). Until the last step everything is sent one by one, which is never wrong. 35 steps at most.
+ *
+ * Return: whether there is another step to take.
+ */
+bool waker_measure(struct waker *w);
 
 /**
  * waker_pair() - a wake socket
