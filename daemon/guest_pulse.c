@@ -60,25 +60,22 @@ static bool look(struct guest *g, struct pacer_plan *ret_plan)
                 .source = g->ram->source,
                 .epoch = g->epoch->number,
                 .producer_pid = guest_producer(g)->proc.pid,
+                /* What lies unread from QEMU is the loop's next turn; another look comes after it. */
+                .may_take = guest_is_quiet,
                 .may_publish = guest_is_quiet,
                 .ctx = g,
         };
-        enum pacer_saw saw = PACER_SAW_NOTHING;
-        uint64_t begun_ns, now_ns;
+        enum pacer_saw saw;
+        uint64_t now_ns;
 
         g->n_looks++;
-        begun_ns = now_ns = uv_hrtime();
-        /* What lies unread from QEMU is the loop's next turn; this look comes after it. */
-        if (guest_is_quiet(g)) {
-                if (stream_look(&g->stream, &view, &saw) < 0) {
-                        read_failed(g);
-                        return false;
-                }
-                begun_ns = g->stream.look_ns;
-                now_ns = uv_hrtime();
-                note_look(g, now_ns);
+        if (stream_look(&g->stream, &view, &saw) < 0) {
+                read_failed(g);
+                return false;
         }
-        *ret_plan = pacer_next(&g->pacer, saw, begun_ns, now_ns);
+        now_ns = uv_hrtime();
+        note_look(g, now_ns);
+        *ret_plan = pacer_next(&g->pacer, saw, g->stream.look_ns, now_ns);
         return true;
 }
 

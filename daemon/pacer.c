@@ -35,8 +35,8 @@ struct terms {
 static const struct terms terms[] = {
         /*                               close    sparse   unlocked   idle  looks patience spin */
         [CONFIG_LATENCY_LOW]       = {  30 * US, 1 * MS, 250 * US,   4 * MS, 40,   128,    8, 20000 },
-        [CONFIG_LATENCY_BALANCED]  = {  60 * US, 3 * MS, 500 * US,  20 * MS, 16,    64,   32,  4000 },
-        [CONFIG_LATENCY_POWERSAVE] = { 500 * US, 8 * MS,   2 * MS,  50 * MS,  6,    16,    0,  1000 },
+        [CONFIG_LATENCY_BALANCED]  = {  60 * US, 3 * MS, 500 * US,  40 * MS, 16,    64,   32,  4000 },
+        [CONFIG_LATENCY_POWERSAVE] = { 500 * US, 8 * MS,   2 * MS, 100 * MS,  6,    16,    0,  1000 },
 };
 /* clang-format on */
 

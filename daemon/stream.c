@@ -309,22 +309,20 @@ static void refuse_mode(struct stream *s, const struct vgpup_sample *sample, int
                         sample->desc.width, sample->desc.height, sample->bytes, strerror(-error));
 }
 
-static int look_for_frame(struct stream *s, const struct stream_view *view, enum pacer_saw *ret_saw)
+/* There is a newer one: @frame_id. Returns as take(). */
+static int look_at_frame(struct stream *s, const struct stream_view *view, uint64_t frame_id,
+        enum pacer_saw *ret_saw)
 {
         uint64_t torn = vgpup_torn_retries(view->region);
         struct pass pass = {
                 .copy = { .region = view->region, .mem = view->mem, .source = view->source },
-                .start_ns = uv_hrtime(),
+                .start_ns = s->look_ns,
         };
-        uint64_t frame_id;
-        int r;
+        int r = 1;
 
         if (s->helper && vgpu_source_is_shareable(view->source))
                 pass.copy.helper = s->helper;
-        s->look_ns = pass.start_ns;
-        *ret_saw = PACER_SAW_NOTHING;
-        r = vgpup_peek(view->region, view->mem, &frame_id);
-        if (r == 1 && damage_is_missing(&s->damage, frame_id))
+        if (damage_is_missing(&s->damage, frame_id))
                 r = note_missed(s, view);
         if (r == 1)
                 r = vgpup_sample_open(view->region, view->mem, VGPU_SLOT_STRIDE, &pass.copy.sample);
@@ -372,17 +370,23 @@ static int look_at_cursor(struct stream *s, const struct stream_view *view)
 
 int stream_look(struct stream *s, const struct stream_view *view, enum pacer_saw *ret_saw)
 {
-        enum pacer_saw saw;
-        int r;
+        uint64_t frame_id;
+        int news, r = 0;
 
-        r = look_for_frame(s, view, &saw);
-        if (r < 0)
-                return r;
-        r = look_at_cursor(s, view);
-        if (r < 0)
-                return r;
-        *ret_saw = saw;
-        return 0;
+        s->look_ns = uv_hrtime();
+        *ret_saw = PACER_SAW_NOTHING;
+        news = vgpup_glance(view->region, view->mem, &frame_id);
+        if (news == 0)
+                count_skip(s, view->region);
+        if (news == 0 || (view->may_take && !view->may_take(view->ctx)))
+                return 0;
+        if (news < 0)
+                return news;
+        if (news & VGPUP_NEWS_FRAME)
+                r = look_at_frame(s, view, frame_id, ret_saw);
+        if (r >= 0)
+                r = look_at_cursor(s, view);
+        return r < 0 ? r : 0;
 }
 
 double stream_fps(struct stream *s, uint64_t now_ns)

@@ -63,9 +63,11 @@ struct stream_view {
         uint64_t epoch;
         uint32_t producer_pid;
 
+        /* Asked when there is something new: false leaves it to another look. NULL: it is always taken. */
+        bool (*may_take)(void *ctx);
         /* Asked when a frame is copied and checked: false throws it away, because something came in that may end it all. */
         bool (*may_publish)(void *ctx);
-        void *ctx;
+        void *ctx; /* of both */
 };
 
 void stream_init(struct stream *s, struct outlet *outlet, bool staging);

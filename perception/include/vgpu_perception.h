@@ -324,6 +324,21 @@ const struct vgpup_candidate *vgpup_region_candidate(const vgpup_region *r);
  */
 int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id);
 
+/* What a glance found. */
+#define VGPUP_NEWS_FRAME  1 /* a frame that is newer than the last sampled */
+#define VGPUP_NEWS_CURSOR 2 /* a report that vgpup_read_cursor() has not returned yet */
+
+/**
+ * vgpup_glance() - is there a newer frame, or another report of the cursor?
+ * @ret_frame_id: newest published frame_id, with VGPUP_NEWS_FRAME
+ *
+ * vgpup_peek() for both, at the cost of one: who looks a thousand times a second pays for the lines of memory that are not in
+ * a cache any more, and most looks find nothing.
+ *
+ * Return: a set of VGPUP_NEWS_*, 0 (nothing new), < 0.
+ */
+int vgpup_glance(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id);
+
 /* Why the last lossy call on a handle returned 0; for counters and for people. */
 enum vgpup_skip {
         VGPUP_SKIP_NONE,

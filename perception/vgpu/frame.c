@@ -372,26 +372,55 @@ int vgpup_sample_frame(
         return rc;
 }
 
-int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
+/* What of @wanted is new, by two words of the block. Return: a set of VGPUP_NEWS_*, or a read error. */
+static int read_news(const vgpup_region *r, vmie_mem *m, int wanted, uint64_t *ret_frame_id)
+{
+        uint32_t cursor_seq = r->cursor_seq;
+        int rc;
+
+        rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest_frame_id), ret_frame_id,
+                sizeof(*ret_frame_id));
+        if (rc == 0 && wanted & VGPUP_NEWS_CURSOR)
+                rc = window_read(&r->window, m, offsetof(vgpu_producer_t, cursor_seq), &cursor_seq,
+                        sizeof(cursor_seq));
+        if (rc < 0)
+                return rc;
+        /* A report that is being written is the next look's. */
+        return (*ret_frame_id > r->last_frame_id ? VGPUP_NEWS_FRAME : 0) |
+               (cursor_seq != r->cursor_seq && !(cursor_seq & 1) ? VGPUP_NEWS_CURSOR : 0);
+}
+
+static int look_for(vgpup_region *r, vmie_mem *m, int wanted, uint64_t *ret_frame_id)
 {
         uint64_t frame_id;
-        int rc;
+        int rc, news;
 
         r->skip = VGPUP_SKIP_NONE;
         rc = region_open_window(r, m);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
-        rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest_frame_id), &frame_id,
-                sizeof(frame_id));
-        if (rc < 0)
-                return rc;
+        news = read_news(r, m, wanted, &frame_id);
+        if (news < 0)
+                return news;
         /* "Nothing newer" tells nobody anything, so it needs no second look. */
-        if (frame_id <= r->last_frame_id)
+        if (news == 0)
                 return region_skip(r, VGPUP_SKIP_NOT_FRESH);
         rc = window_close(&r->window, m, NULL);
         if (rc == 0)
                 return region_skip(r, VGPUP_SKIP_REMAPPED);
-        if (rc == 1)
+        if (rc < 0)
+                return rc;
+        if (news & VGPUP_NEWS_FRAME)
                 *ret_frame_id = frame_id;
-        return rc;
+        return news;
+}
+
+int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
+{
+        return look_for(r, m, VGPUP_NEWS_FRAME, ret_frame_id);
+}
+
+int vgpup_glance(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
+{
+        return look_for(r, m, VGPUP_NEWS_FRAME | VGPUP_NEWS_CURSOR, ret_frame_id);
 }

@@ -83,6 +83,7 @@ int vgpup_read_cursor(vgpup_region *r, vmie_mem *m, vgpup_cursor *out)
                 .glyph_h = (uint16_t)(b->cursor_glyph >> 16),
                 .id = b->cursor_id,
         };
+        r->cursor_seq = b->cursor_seq;
         return 1;
 }
 

@@ -48,6 +48,7 @@ int vgpup_bind(
         if (!r)
                 return -ENOMEM;
         r->candidate = *c;
+        r->cursor_seq = 1;
         window_init(&r->window, win32_anchors_of(v), &c->proc, c->region_gva, &none);
         rc = bind_identity(r, m);
         if (rc == 0)

@@ -23,6 +23,7 @@ struct vgpup_region {
         } sample;
         uint64_t last_frame_id;
         uint64_t n_torn;
+        uint32_t cursor_seq; /* of the last report read; odd: none yet */
         uint32_t run_epoch;
         enum vgpup_skip skip;
 };

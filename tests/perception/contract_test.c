@@ -473,6 +473,30 @@ static void a_peek_says_whether_a_newer_frame_is_there(void **state)
         fixture_close(&f);
 }
 
+static void a_glance_says_whether_there_is_a_newer_frame_or_report(void **state)
+{
+        struct fixture f;
+        vgpup_cursor c;
+        uint64_t id;
+
+        (void)state;
+        fixture_open(&f);
+        assert_int_equal(vgpup_glance(f.region, f.m, &id), VGPUP_NEWS_FRAME | VGPUP_NEWS_CURSOR);
+        assert_int_equal(id, 1);
+        assert_int_equal(fixture_sample(&f), 1);
+        assert_int_equal(vgpup_glance(f.region, f.m, &id), VGPUP_NEWS_CURSOR);
+        assert_int_equal(vgpup_read_cursor(f.region, f.m, &c), 1);
+        assert_int_equal(vgpup_glance(f.region, f.m, &id), 0);
+        assert_int_equal(vgpup_last_skip(f.region), VGPUP_SKIP_NOT_FRESH);
+        f.r.block->cursor_seq += 1; /* being written */
+        assert_int_equal(vgpup_glance(f.region, f.m, &id), 0);
+        f.r.block->cursor_seq += 1;
+        assert_int_equal(vgpup_glance(f.region, f.m, &id), VGPUP_NEWS_CURSOR);
+        f.r.block->magic = 0;
+        assert_true(vgpup_glance(f.region, f.m, &id) < 0);
+        fixture_close(&f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -498,6 +522,7 @@ int main(void)
                 cmocka_unit_test(all_candidates_can_be_had_and_one_of_them_bound),
                 cmocka_unit_test(a_sample_is_begin_copy_and_commit),
                 cmocka_unit_test(a_peek_says_whether_a_newer_frame_is_there),
+                cmocka_unit_test(a_glance_says_whether_there_is_a_newer_frame_or_report),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,6 +80,11 @@ static int run_peek(struct fixture *f, struct outcome *out)
         return vgpup_peek(f->region, f->m, &out->frame_id);
 }
 
+static int run_glance(struct fixture *f, struct outcome *out)
+{
+        return vgpup_glance(f->region, f->m, &out->frame_id);
+}
+
 static int run_sample(struct fixture *f, struct outcome *out)
 {
         int r;
@@ -144,6 +149,7 @@ const struct call hostile_calls[] = {
         { "confirm alive", run_alive, 1, SHORT_READS, true },
         { "bind", run_bind, 0, SHORT_READS, true },
         { "peek", run_peek, 1, SHORT_READS, true },
+        { "glance", run_glance, VGPUP_NEWS_FRAME | VGPUP_NEWS_CURSOR, SHORT_READS, true },
         { "sample", run_sample, 1, SHORT_READS, true },
         { "changes", run_changes, 1, SHORT_READS, false }, /* a slot that moved is left out */
         { "cursor", run_cursor, 1, SHORT_READS, true },
