@@ -104,6 +104,8 @@ static void take_region(struct guest *g)
         g->n_bindings++;
         stream_rebind(&g->stream);
         producer = guest_producer(g);
+        g->lost = producer->proc;
+        g->brief_is_spent = false;
         g->run_epoch = vgpup_run_epoch(g->region);
         g->heartbeat = producer->heartbeat;
         g->heartbeat_ns = uv_hrtime();
@@ -178,6 +180,18 @@ static void close_ram(struct guest *g)
         g->ram = ram_unref(g->ram);
 }
 
+/* A guest with many processes takes long to search: that is done seldom, as newcomers are looked at meanwhile. */
+static uint64_t wait_ms(const struct guest *g)
+{
+        uint64_t rest_ms = g->search_took_ns / 1000000 * (GUEST_SEARCH_SHARE - 1);
+
+        if (g->state != GUEST_SEARCHING)
+                return g->backoff_ms;
+        if (rest_ms > GUEST_SEARCH_MOST_MS)
+                rest_ms = GUEST_SEARCH_MOST_MS;
+        return rest_ms > g->backoff_ms ? rest_ms : g->backoff_ms;
+}
+
 static void arm_retry(struct guest *g, bool later)
 {
         uint64_t most = GUEST_BACKOFF_MOST_MS;
@@ -188,13 +202,15 @@ static void arm_retry(struct guest *g, bool later)
                 most = GUEST_BACKOFF_SEARCH_MS;
         if (g->backoff_ms > most)
                 g->backoff_ms = most;
-        uv_timer_start(&g->retry, guest_on_retry, g->backoff_ms, 0);
+        uv_timer_start(&g->retry, guest_on_retry, wait_ms(g), 0);
         g->backoff_ms *= 2;
 }
 
 static void drop_context(struct guest *g)
 {
         g->epoch = epoch_unref(g->epoch);
+        g->lost = (process){ 0 };
+        g->search_took_ns = 0;
 }
 
 /* An action that may post an event itself (open, scan) is the last of its row: nothing runs on behind it. */
@@ -285,6 +301,10 @@ void guest_post(struct guest *g, enum guest_event event)
                         uv_fs_event_stop(&g->watch);
                 if (step.state == GUEST_ABSENT)
                         watch_for_ram(g);
+                if (step.state == GUEST_SEARCHING)
+                        guest_watch_newcomers(g);
+                else if (before == GUEST_SEARCHING)
+                        guest_ignore_newcomers(g);
         }
         run_actions(g, step.actions);
         if (g->state != GUEST_STOPPING)
@@ -301,8 +321,10 @@ static int init_handles(struct guest *g)
         uv_timer_init(g->loop, &g->retry);
         uv_timer_init(g->loop, &g->confirm);
         uv_timer_init(g->loop, &g->pulse);
+        uv_timer_init(g->loop, &g->glance);
         uv_fs_event_init(g->loop, &g->watch);
-        g->retry.data = g->confirm.data = g->pulse.data = g->watch.data = g->look.data = g;
+        g->retry.data = g->confirm.data = g->pulse.data = g->glance.data = g->watch.data =
+                g->look.data = g;
         return uv_timer_start(&g->pulse, guest_on_pulse, 0, GUEST_PULSE_MS);
 }
 
@@ -368,6 +390,7 @@ void guest_stop(struct guest *g)
         uv_close((uv_handle_t *)&g->retry, NULL);
         uv_close((uv_handle_t *)&g->confirm, NULL);
         uv_close((uv_handle_t *)&g->pulse, NULL);
+        uv_close((uv_handle_t *)&g->glance, NULL);
         uv_close((uv_handle_t *)&g->watch, NULL);
         guest_vm_stop(g);
 }

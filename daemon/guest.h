@@ -84,6 +84,15 @@ struct guest {
         bool scan_wanted;  /* another one when that is back */
         enum scan_kind wanted;
         uint64_t n_scans; /* sent out */
+        uint64_t
+                search_took_ns; /* the last search of everybody, in processor time; 0: none in this epoch */
+
+        /* between those: who came lately is searched again and again */
+        process lost;        /* the last producer of this epoch; pid 0: none */
+        struct scan *brief;  /* under way beside the other, or NULL */
+        bool brief_is_spent; /* it had its say since everybody was searched */
+        uint64_t brief_due_ns;
+        uint64_t newcomer_ns; /* when there last was one */
 
         /* what the guest's clocks say */
         struct guest_clock clock;
@@ -101,7 +110,7 @@ struct guest {
                 poll_gap; /* of a look; from the end of one to the end of the next */
 
         uv_poll_t look;
-        uv_timer_t retry, confirm, pulse;
+        uv_timer_t retry, confirm, pulse, glance;
         uv_fs_event_t watch;
         uint64_t backoff_ms;
 };

@@ -9,6 +9,8 @@
 #define GUEST_BACKOFF_FIRST_MS  20
 #define GUEST_BACKOFF_SEARCH_MS 250 /* a producer that comes back is to be found at once */
 #define GUEST_BACKOFF_MOST_MS   1000
+#define GUEST_SEARCH_MOST_MS    5000 /* where searching everybody takes long */
+#define GUEST_SEARCH_SHARE      20   /* of the time it may take one part */
 #define GUEST_BACKOFF_STILL_MS                                                                     \
         2000 /* while the guest's clock stands: that it goes on shows at once */
 
@@ -31,12 +33,18 @@ bool guest_is_quiet(void *guest);
 /* Is the machine known to be off, with its clock standing? Then the reason is set. */
 bool guest_is_off(struct guest *g);
 
+/* guest_newcomers.c: while a producer is looked for, who came lately is looked at often */
+void guest_watch_newcomers(struct guest *g);
+void guest_ignore_newcomers(struct guest *g);
+
 /* guest_search.c */
 void guest_scan(struct guest *g, enum scan_kind kind);
 /* Drops what is being looked for and what was found but not taken by this event. */
 void guest_cancel_scan(struct guest *g);
 void guest_wait_heartbeat(struct guest *g);
 void guest_clock_goes_on(struct guest *g);
+/* Regions in a process that came lately; the search of everybody is called back. */
+void guest_take_newcomers(struct guest *g, struct scan *scan);
 void guest_on_retry(uv_timer_t *timer);
 
 /* guest_pulse.c */

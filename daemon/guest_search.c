@@ -22,6 +22,8 @@ void guest_cancel_scan(struct guest *g)
 {
         if (g->scan)
                 scan_cancel(g->scan);
+        if (g->brief)
+                scan_cancel(g->brief);
         g->scan_wanted = false;
         drop_findings(g);
 }
@@ -91,6 +93,20 @@ static void take_candidates(struct guest *g, struct scan *scan)
                         "No process in the guest has a region: start the producer in the guest, in "
                         "the session of the user who is logged on");
         guest_post(g, g->n_candidates ? GUEST_EV_CANDIDATES : GUEST_EV_NO_CANDIDATES);
+}
+
+void guest_take_newcomers(struct guest *g, struct scan *scan)
+{
+        size_t n_news = 0;
+
+        for (size_t i = 0; i < scan->n_candidates; i++)
+                n_news += !is_still_silent(g, &scan->candidate[i]);
+        if (n_news == 0 || g->brief_is_spent)
+                return;
+        g->brief_is_spent = true;
+        if (g->scan)
+                scan_cancel(g->scan);
+        take_candidates(g, scan);
 }
 
 static void explain_attach(struct guest *g, const struct win32_failure *why)
@@ -168,6 +184,9 @@ static void scan_returned(struct scan *scan, void *ctx)
                         guest_scan(g, g->wanted);
                 return;
         }
+        if (scan->kind == SCAN_DISCOVER)
+                g->search_took_ns = scan->took_ns;
+        g->brief_is_spent = false;
         if (scan->kind == SCAN_ATTACH)
                 attach_returned(g, scan);
         else if (scan->opened)

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 /* More than a guest usually has; those beyond are searched again each time. */
 #define SCAN_MAX_KNOWN 4096
@@ -51,6 +53,27 @@ static void find_regions(struct scan *scan)
         e->was_brief = how.new_suffices && how.n_known > 0 && scan->n_candidates > 0;
 }
 
+/* Beside another scan of the same epoch: by memory of its own, and without a word in what that one remembers. */
+static void find_newcomers(struct scan *scan)
+{
+        vmie_mem mem;
+        const struct vgpup_discovery how = {
+                .only = scan->only,
+                .n_only = scan->n_only,
+                .mem = &mem,
+        };
+
+        vgpu_source_mem_pread(scan->ram->source, &mem);
+        vmie_mem_adopt(&mem, vmie_win32_mem(scan->epoch->v));
+        mem.cancel = &scan->cancel;
+        mem.n_reads = &scan->n_reads;
+        scan->error = vgpup_discover(
+                scan->epoch->v, &how, scan->candidate, SCAN_MAX_CANDIDATES, &scan->n_seen);
+        if (scan->error == 0)
+                scan->n_candidates =
+                        scan->n_seen < SCAN_MAX_CANDIDATES ? scan->n_seen : SCAN_MAX_CANDIDATES;
+}
+
 static void find_kernel(struct scan *scan)
 {
         scan->opened = epoch_open(scan->ram, scan->kcr3, &scan->cancel, &scan->n_reads, &scan->why);
@@ -64,10 +87,19 @@ static void forget_opened(struct scan *scan)
         scan->opened = NULL;
 }
 
+static uint64_t cpu_ns(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+        return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 static void scan_work(uv_work_t *work)
 {
         struct scan *scan = work->data;
 
+        scan->took_ns = cpu_ns();
         switch (scan->kind) {
         case SCAN_ATTACH:
                 find_kernel(scan);
@@ -82,7 +114,11 @@ static void scan_work(uv_work_t *work)
                 if (!scan->opened)
                         find_regions(scan);
                 break;
+        case SCAN_NEWCOMERS:
+                find_newcomers(scan);
+                break;
         }
+        scan->took_ns = cpu_ns() - scan->took_ns;
 }
 
 static void scan_returned(uv_work_t *work, int status)
@@ -105,16 +141,24 @@ static void scan_returned(uv_work_t *work, int status)
         free(scan);
 }
 
-int scan_start(uv_loop_t *loop, enum scan_kind kind, struct ram *ram, struct epoch *epoch,
-        uint64_t kcr3, scan_done done, void *ctx, struct scan **ret_scan)
+static struct scan *scan_new(enum scan_kind kind, scan_done done, void *ctx)
 {
         struct scan *scan = calloc(1, sizeof(*scan));
-        int r;
 
         if (!scan)
-                return -ENOMEM;
-        *scan = (struct scan){ .kind = kind, .kcr3 = kcr3, .done = done, .ctx = ctx };
+                return NULL;
+        scan->kind = kind;
+        scan->done = done;
+        scan->ctx = ctx;
         scan->work.data = scan;
+        return scan;
+}
+
+static int send_out(uv_loop_t *loop, struct scan *scan, struct ram *ram, struct epoch *epoch,
+        struct scan **ret_scan)
+{
+        int r;
+
         scan->ram = ram_ref(ram);
         scan->epoch = epoch ? epoch_ref(epoch) : NULL;
         r = uv_queue_work(loop, &scan->work, scan_work, scan_returned);
@@ -126,6 +170,29 @@ int scan_start(uv_loop_t *loop, enum scan_kind kind, struct ram *ram, struct epo
         }
         *ret_scan = scan;
         return 0;
+}
+
+int scan_start(uv_loop_t *loop, enum scan_kind kind, struct ram *ram, struct epoch *epoch,
+        uint64_t kcr3, scan_done done, void *ctx, struct scan **ret_scan)
+{
+        struct scan *scan = scan_new(kind, done, ctx);
+
+        if (!scan)
+                return -ENOMEM;
+        scan->kcr3 = kcr3;
+        return send_out(loop, scan, ram, epoch, ret_scan);
+}
+
+int scan_start_newcomers(uv_loop_t *loop, struct ram *ram, struct epoch *epoch, const process *only,
+        size_t n, scan_done done, void *ctx, struct scan **ret_scan)
+{
+        struct scan *scan = scan_new(SCAN_NEWCOMERS, done, ctx);
+
+        if (!scan)
+                return -ENOMEM;
+        memcpy(scan->only, only, n * sizeof(*only));
+        scan->n_only = n;
+        return send_out(loop, scan, ram, epoch, ret_scan);
 }
 
 void scan_cancel(struct scan *scan)

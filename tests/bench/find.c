@@ -284,7 +284,8 @@ int main(int argc, char **argv)
         steps.blocks = bench_row_add(u, "", "pages allocated in the RAM file");
         bench_row_at_most(steps.blocks, BENCH_OF_MAX, 0);
         lives.busy = bench_row_add(u, "", "percent of a processor while searching");
-        bench_row_note(lives.busy, "the simulated guest's included");
+        bench_row_note(lives.busy, "in the first half second; the simulated guest and one search "
+                                   "of everybody included");
         for (unsigned round = 0; round < options.rounds; round++) {
                 if (isatty(STDERR_FILENO))
                         fprintf(stderr, "\r\033[Ksteps, round %u of %u", round + 1, options.rounds);
