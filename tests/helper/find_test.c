@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -325,6 +326,57 @@ static void a_process_is_believed_to_be_qemu_as_far_as_its_pidfile_is(void **sta
         backend_free(&other);
 }
 
+/* A machine of NOBODY's, with RAM in a memfd; it has begun when this returns. */
+static pid_t start_machine_of_nobody(void)
+{
+        int ends[2];
+        char ready;
+        pid_t child;
+
+        must(pipe2(ends, O_CLOEXEC) == 0, "pipe");
+        child = fork();
+        if (child == 0) {
+                struct backend b;
+
+                if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+                        _exit(1);
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                b = backend_new("memory-backend-memfd", true);
+                if (write(ends[1], "r", 1) == 1 && b.map)
+                        pause();
+                _exit(1);
+        }
+        must(child > 0 && close(ends[1]) == 0 && read(ends[0], &ready, 1) == 1, "machine");
+        close(ends[0]);
+        return child;
+}
+
+static void a_user_names_a_machine_of_their_own_and_no_other(void **state)
+{
+        const struct ram_peer daemon = { { .uid = STRANGERS, .gid = STRANGERS }, NULL, 0 };
+        struct ram_hand hand;
+        struct vgpu_config cfg;
+        pid_t child;
+
+        (void)state;
+        if (getuid() != 0) {
+                print_message("skipped: two users take root\n");
+                skip();
+        }
+        child = start_machine_of_nobody();
+        make_pidfile("their.pid", child);
+        must(chown(in_dir("their.pid"), NOBODY, NOBODY) == 0, "chown");
+        cfg = config_of("auto", in_dir("their.pid"));
+        assert_int_equal(ram_find(&cfg, &daemon, &hand), 0);
+        assert_int_equal(hand.offer.n_files, 1);
+        assert_int_equal(hand.offer.pid, child);
+        ram_hand_close(&hand);
+        make_pidfile("their.pid", getpid());
+        must_refuse(&cfg, -EPERM, "belongs to user 65534");
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 static void a_process_that_is_gone_or_has_no_ram_is_refused(void **state)
 {
         struct vgpu_config cfg;
@@ -416,6 +468,7 @@ int main(void)
                         a_memfd_is_handed_over_with_its_process_and_without_a_way_to_write),
                 cmocka_unit_test(a_number_that_leads_to_another_file_is_refused),
                 cmocka_unit_test(a_process_is_believed_to_be_qemu_as_far_as_its_pidfile_is),
+                cmocka_unit_test(a_user_names_a_machine_of_their_own_and_no_other),
                 cmocka_unit_test(a_process_that_is_gone_or_has_no_ram_is_refused),
                 cmocka_unit_test(a_configuration_that_others_can_change_is_not_gone_by),
                 cmocka_unit_test(a_link_that_another_link_leads_over_is_looked_at_too),
