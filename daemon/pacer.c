@@ -34,9 +34,9 @@ struct terms {
 /* clang-format off */
 static const struct terms terms[] = {
         /*                               close    sparse   unlocked   idle  looks patience spin */
-        [CONFIG_LATENCY_LOW]       = {  30 * US, 1 * MS, 250 * US,   4 * MS, 40,   128,    8, 20000 },
-        [CONFIG_LATENCY_BALANCED]  = {  60 * US, 3 * MS, 500 * US,  40 * MS, 16,    64,   32,  4000 },
-        [CONFIG_LATENCY_POWERSAVE] = { 500 * US, 8 * MS,   2 * MS, 100 * MS,  6,    16,    0,  1000 },
+        [CONFIG_LATENCY_LOW]       = {  30 * US, 2 * MS, 250 * US,   4 * MS, 40,   128,    8, 20000 },
+        [CONFIG_LATENCY_BALANCED]  = {  60 * US, 8 * MS, 500 * US,  40 * MS, 16,    64,   32,  4000 },
+        [CONFIG_LATENCY_POWERSAVE] = { 500 * US, 16 * MS,   3 * MS, 100 * MS,  6,    16,    0,  1000 },
 };
 /* clang-format on */
 
@@ -191,6 +191,9 @@ static void learn(struct pacer *p, uint64_t after_ns, uint64_t seen_ns)
                 return;
         }
         p->n_strange = 0;
+        /* What kept one frame back keeps no other: beyond what is usual, it is that frame's affair. */
+        if (arrival_ns > due_ns)
+                error = least(error, window(p));
         note_error(p, error);
         bend = error / (16 * periods);
         if (arrival_ns > due_ns) {
@@ -212,12 +215,21 @@ static uint64_t rare(const struct pacer *p, uint64_t now_ns, uint64_t at_least_n
         return least(most(at_least_ns, (now_ns - p->arrival_ns) / t->patience), t->idle_ns);
 }
 
-/* Between the windows: far apart only for who has kept to his beat. */
-static uint64_t between(const struct pacer *p)
+/* Has it kept to its beat? */
+static bool is_steady(const struct pacer *p)
+{
+        return p->error_ns < p->period_ns / 16;
+}
+
+/* Between the windows, when the next one opens in @left_ns. */
+static uint64_t between(const struct pacer *p, uint64_t left_ns)
 {
         const struct terms *t = terms_of(p);
 
-        return p->error_ns < p->period_ns / 16 ? t->sparse_ns : 3 * t->unlocked_ns;
+        if (!is_steady(p))
+                return 3 * t->unlocked_ns;
+        /* The nearer, the closer: a frame that is early is more likely a little early than much. */
+        return least(most(left_ns - left_ns / 3, t->unlocked_ns), t->sparse_ns);
 }
 
 /* May the window around a due frame be waited through? */
@@ -239,7 +251,7 @@ static struct pacer_plan look_in_window(const struct pacer *p, uint64_t now_ns)
 static struct pacer_plan look_after(const struct pacer *p, uint64_t now_ns)
 {
         const struct terms *t = terms_of(p);
-        uint64_t due_ns, half, open_ns, step;
+        uint64_t due_ns, half, open_ns, next_ns, step;
 
         if (p->period_ns == 0 || now_ns > p->phase_ns + EXPECT_MOST * p->period_ns)
                 return (struct pacer_plan){ now_ns + rare(p, now_ns, t->unlocked_ns), false };
@@ -249,16 +261,17 @@ static struct pacer_plan look_after(const struct pacer *p, uint64_t now_ns)
                 due_ns += p->period_ns;
         open_ns = due_ns - half;
         if (now_ns < open_ns) {
-                step = rare(p, now_ns, between(p));
-                if (open_ns - now_ns < step + step / 2)
+                step = rare(p, now_ns, between(p, open_ns - now_ns));
+                if (open_ns - now_ns < step + t->unlocked_ns / 2)
                         step = open_ns - now_ns;
                 return (struct pacer_plan){ now_ns + step, false };
         }
         if (now_ns <= due_ns + half)
                 return look_in_window(p, now_ns);
         /* A frame that is late by so much may be later by half of it; but then the next one is due. */
-        step = least(most(t->close_ns, (now_ns - due_ns) / 2), between(p));
-        return (struct pacer_plan){ least(now_ns + step, open_ns + p->period_ns), false };
+        next_ns = open_ns + p->period_ns;
+        step = least(most(t->close_ns, (now_ns - due_ns) / 2), between(p, next_ns - now_ns));
+        return (struct pacer_plan){ least(now_ns + step, next_ns), false };
 }
 
 /* Takes in one more at @now_ns where one is in step every @each_ns. Returns when the next may be, if @ahead may come early. */

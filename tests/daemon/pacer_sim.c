@@ -54,6 +54,22 @@ void sim_clock(struct sim_trace *t, const char *name, double fps, uint64_t jitte
         }
 }
 
+void sim_late(struct sim_trace *t, const char *name, double fps, unsigned late, uint64_t most_us)
+{
+        uint64_t state = 7;
+
+        begin(t, name);
+        for (size_t i = 1;; i++) {
+                uint64_t at = 3 * MS + (uint64_t)((double)i * 1e9 / fps);
+
+                at += sim_random(&state, 50 * US);
+                if (sim_random(&state, 1000) < late)
+                        at += sim_random(&state, most_us * US);
+                if (!add(t, at))
+                        return;
+        }
+}
+
 void sim_variable(struct sim_trace *t, const char *name, uint64_t least_us, uint64_t most_us)
 {
         const uint64_t span = most_us - least_us;

@@ -38,6 +38,9 @@ uint64_t sim_random(uint64_t *state, uint64_t n);
 void sim_clock(struct sim_trace *t, const char *name, double fps, uint64_t jitter_us,
         unsigned drops, double ppm);
 
+/* On a clock of @fps, but of a thousand @late are kept back by up to @most_us, as by a busy host. */
+void sim_late(struct sim_trace *t, const char *name, double fps, unsigned late, uint64_t most_us);
+
 /* Each a while after the one before: between @least_us and @most_us, changing slowly and by chance. */
 void sim_variable(struct sim_trace *t, const char *name, uint64_t least_us, uint64_t most_us);
 
