@@ -46,7 +46,6 @@ static const struct copy_kind copy_plain = {
 
 static const struct copy_kind *const kinds[] = {
 #ifdef __x86_64__
-        &copy_avx512,
         &copy_avx2,
         &copy_sse2,
         &copy_movsb,

@@ -58,7 +58,7 @@ const struct copy_kind *const *copy_kinds(size_t *ret_n);
 bool copy_kind_usable(const struct copy_kind *kind);
 
 /* copy_x86.c; NULL where this is none. */
-extern const struct copy_kind copy_avx2, copy_avx512, copy_sse2, copy_movsb;
+extern const struct copy_kind copy_avx2, copy_sse2, copy_movsb;
 
 /* Any bytes: cut into pieces by pages of @dst. Some may have been copied when it returns. */
 void copy_add(struct copy_batch *b, uint8_t *dst, const uint8_t *src, size_t len);

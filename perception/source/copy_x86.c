@@ -1,8 +1,9 @@
 /*
  * copy_x86.c - the loops that move a frame, for what an x86-64 processor may have (see copy.h)
  *
- * Compiled for each by attribute, so that one program runs on all; which one runs is asked of the processor. The three
- * widths are the same two functions: what differs is the register and the names of its instructions.
+ * Compiled for each by attribute, so that one program runs on all; which one runs is asked of the processor. The two
+ * widths are the same two functions: what differs is the register and the names of its instructions. A third, of AVX-512, was
+ * slower (docs/performance.md).
  */
 #ifdef __x86_64__
 
@@ -23,11 +24,6 @@ static void settle(void)
 }
 
 /* ---- one line ---------------------------------------------------------------------------------------------------- */
-
-INLINE __attribute__((target("avx512f"))) void line_avx512(uint8_t *dst, const uint8_t *src)
-{
-        _mm512_stream_si512((void *)dst, _mm512_loadu_si512((const void *)src));
-}
 
 INLINE __attribute__((target("avx2"))) void line_avx2(uint8_t *dst, const uint8_t *src)
 {
@@ -79,28 +75,13 @@ INLINE void line_sse2(uint8_t *dst, const uint8_t *src)
 
 _Static_assert(COPY_LANES == 4, "pages are written out");
 
-KIND(avx512, line_avx512, __attribute__((target("avx512f"))))
 KIND(avx2, line_avx2, __attribute__((target("avx2"))))
 KIND(sse2, line_sse2, __attribute__((target("sse2"))))
-
-static bool has_avx512(void)
-{
-        return __builtin_cpu_supports("avx512f");
-}
 
 static bool has_avx2(void)
 {
         return __builtin_cpu_supports("avx2");
 }
-
-const struct copy_kind copy_avx512 = {
-        .name = "avx512",
-        .way = VGPU_COPY_STREAM,
-        .usable = has_avx512,
-        .run = run_avx512,
-        .pages = pages_avx512,
-        .settle = settle,
-};
 
 const struct copy_kind copy_avx2 = {
         .name = "avx2",
