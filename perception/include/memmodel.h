@@ -60,6 +60,12 @@ struct vmie_mem_ops {
          * -ENXIO (nothing but holes up to @end), or another negative errno.
          */
         int (*next_data)(void *ctx, uint64_t gpa, uint64_t end, uint64_t *ret_gpa);
+
+        /*
+         * [gpa, gpa + len) will probably be read soon, and what has to be fetched for that can be fetched now. Reads nothing
+         * itself and cannot fail, whatever the range. NULL: there is nothing to be gained.
+         */
+        void (*hint)(void *ctx, uint64_t gpa, size_t len);
 };
 
 /* Why a walk stopped. A reason is kept for each refused read: "why did it fail?" is the question people ask first. */
@@ -90,6 +96,17 @@ struct gva_fault {
 };
 
 struct vmie_mem;
+
+/* Where reads went, so that the next who goes there can hint at all of it at once. Only that: no value is kept. */
+#define GPA_TRACE_READS 96u
+
+struct gpa_trace {
+        size_t n;
+        struct {
+                uint64_t gpa;
+                size_t len;
+        } read[GPA_TRACE_READS];
+};
 
 /* What a last-level entry with the valid bit clear says, in the guest's own terms. */
 enum pte_software_kind {
@@ -122,6 +139,7 @@ typedef struct vmie_mem {
         uint64_t kcr3;    /* System page-table root; 0 until a kernel was found */
         unsigned
                 levels; /* 4, or 5 for a guest that runs LA57 (cannot be seen in a cr3); 0: 4 until known */
+        struct gpa_trace *trace;  /* NULL, or where to note reads until it is full */
         pte_software_fn software; /* what its absent last-level entries mean; NULL: not mapped */
         struct gva_fault fault;   /* of the last call that failed */
 } vmie_mem;

@@ -61,8 +61,12 @@ static bool append(struct gva_gather *g, const struct gpa_extent *ram, uint64_t 
 {
         struct gva_extent *last = g->n_extents ? &g->extents[g->n_extents - 1] : NULL;
 
-        /* Neighbours in guest-physical space may lie apart on the host when RAM is in several extents. */
-        if (last && last->gpa + last->len == gpa && (!ram || last->gpa >= ram->gpa)) {
+        /*
+         * Neighbours in guest-physical space may lie apart on the host when RAM is in several extents, and in the range when
+         * there is something between two parts.
+         */
+        if (last && last->gpa + last->len == gpa && last->offset + last->len == offset &&
+                (!ram || last->gpa >= ram->gpa)) {
                 last->len += len;
                 return true;
         }
@@ -92,7 +96,8 @@ static int add_piece(
 }
 
 /*
- * Nearly all pages of a region are a present page of a user's, about which there is nothing to say but where it is.
+ * Nearly all pages of a region are a present page of a user's, about which there is nothing to say but where it is. A frame
+ * has thousands of them, so that what is asked of each counts: the piece that grows and the RAM that it lies in are at hand.
  *
  * Return: how many entries were taken from the @i-th on, with *gva moved behind them; the next is for the long way, which
  * knows what is wrong with it.
@@ -101,25 +106,48 @@ static uint32_t add_plain_pages(struct gva_gather *g, const vmie_mem *m,
         const struct gather_run *run, uint32_t i, uint64_t *gva, uint64_t last)
 {
         const uint64_t *entry = &g->entries[run->first];
-        const struct gpa_extent *ram = NULL;
+        struct gpa_extent ram = { 0 };
+        struct gva_extent piece = { 0 };
         uint32_t first = i;
+        uint64_t at = *gva;
 
+        if (g->n_extents > 0) {
+                piece = g->extents[--g->n_extents];
+                if (!gpa_is_zeros(piece.gpa))
+                        ram = *gpa_extent(m, piece.gpa);
+        }
         for (; i < run->n; i++) {
-                uint64_t end = *gva | (GVA_PAGE_BYTES - 1), len;
-                uint64_t gpa = (entry[i] & PTE_PFN) + (*gva & (GVA_PAGE_BYTES - 1));
+                uint64_t in_page = at & (GVA_PAGE_BYTES - 1);
+                uint64_t gpa = (entry[i] & PTE_PFN) + in_page;
+                uint64_t len = GVA_PAGE_BYTES - in_page;
 
                 if ((entry[i] & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
                         break;
-                len = (end < last ? end : last) - *gva + 1;
-                if (!within(ram, gpa, len)) {
-                        ram = gpa_extent(m, gpa);
-                        if (!within(ram, gpa, len))
-                                break;
+                if (len > last - at + 1)
+                        len = last - at + 1;
+                if (gpa == piece.gpa + piece.len && at - g->gva == piece.offset + piece.len &&
+                        within(&ram, gpa, len)) {
+                        piece.len += len;
+                        at += len;
+                        continue;
                 }
-                if (!append(g, ram, gpa, *gva - g->gva, len))
+                if (!within(&ram, gpa, len)) {
+                        const struct gpa_extent *e = gpa_extent(m, gpa);
+
+                        if (!within(e, gpa, len))
+                                break;
+                        ram = *e;
+                }
+                if (g->n_extents + (piece.len > 0) >= g->max_extents)
                         break;
-                *gva += len;
+                if (piece.len > 0)
+                        g->extents[g->n_extents++] = piece;
+                piece = (struct gva_extent){ .gpa = gpa, .offset = at - g->gva, .len = len };
+                at += len;
         }
+        if (piece.len > 0)
+                g->extents[g->n_extents++] = piece;
+        *gva = at;
         return i - first;
 }
 
@@ -239,6 +267,25 @@ static int add_leaf(struct gva_gather *g, vmie_mem *m, const struct gva_fault *a
         return r < 0 ? r : add_piece(g, m, at, gpa, len);
 }
 
+/* The entries for [gva, last] of the table that entry @i of a run leads to are read soon, where there is such a table. */
+static void hint_table(const struct gva_gather *g, const vmie_mem *m, const struct gather_run *run,
+        uint32_t i, uint64_t gva, uint64_t last)
+{
+        unsigned shift = pte_shift(run->level - 1);
+        uint64_t end = gva | ((UINT64_C(1) << pte_shift(run->level)) - 1);
+        uint64_t entry;
+
+        if (i >= run->n)
+                return;
+        entry = g->entries[run->first + i];
+        if ((entry & (PTE_P | PTE_PS)) != PTE_P)
+                return;
+        if (end > last)
+                end = last;
+        walk_hint(m, (entry & PTE_PFN) + ((gva >> shift) & (PTE_PER_TABLE - 1)) * sizeof(uint64_t),
+                ((end >> shift) - (gva >> shift) + 1) * sizeof(uint64_t));
+}
+
 /* [gva, last] lies under this one table. */
 static int gather_table(struct gva_gather *g, vmie_mem *m, unsigned level, uint64_t table_gpa,
         uint64_t gva, uint64_t last)
@@ -250,6 +297,8 @@ static int gather_table(struct gva_gather *g, vmie_mem *m, unsigned level, uint6
         r = read_run(g, m, level, table_gpa, gva, last, &run);
         if (r < 0)
                 return r;
+        if (level > 1)
+                hint_table(g, m, run, 0, gva, last);
         for (unsigned i = 0; i < run->n; i++) {
                 struct gva_fault at = { .level = level };
                 struct pte_target to;
@@ -266,6 +315,8 @@ static int gather_table(struct gva_gather *g, vmie_mem *m, unsigned level, uint6
                 end = gva | (span - 1);
                 if (end > last)
                         end = last;
+                if (level > 1)
+                        hint_table(g, m, run, i + 1, end + 1, last);
                 r = pte_resolve(m, &at, &g->trail, &to);
                 if (r == 0 && at.entry & PTE_P && !(at.entry & PTE_U))
                         r = walk_fail(m, &at, GVA_FAULT_NOT_USER, -EFAULT);
@@ -353,6 +404,33 @@ static bool same_entries(const uint64_t *was, const uint64_t *now, unsigned n, u
         return (differ2[0] | differ2[1] | (i < n ? difference(was[i], now[i], counts) : 0)) == 0;
 }
 
+/*
+ * Of a run that decides about a byte of [offset, offset + len), the entries that do. At the last level an entry is a page; those of
+ * prototype entries are if no page of the run did without.
+ */
+static struct gather_run narrow(
+        const struct gva_gather *g, struct gather_run run, uint64_t offset, uint64_t len)
+{
+        uint64_t skip = offset > run.offset ? offset - run.offset : 0;
+        uint64_t ahead = offset < run.offset ? run.offset - offset : 0;
+        uint64_t rest = run.len - skip, page = (g->gva + run.offset) / GVA_PAGE_BYTES;
+        uint64_t first, last;
+
+        last = (g->gva + run.offset + (run.len - 1)) / GVA_PAGE_BYTES;
+        if (run.level > 1 || last - page + 1 != run.n)
+                return run;
+        if (rest > len - ahead)
+                rest = len - ahead;
+        first = (g->gva + run.offset + skip) / GVA_PAGE_BYTES;
+        last = (g->gva + run.offset + skip + (rest - 1)) / GVA_PAGE_BYTES;
+        run.first += (uint32_t)(first - page);
+        run.entry_gpa += (first - page) * sizeof(uint64_t);
+        run.n = (uint16_t)(last - first + 1);
+        run.offset += skip;
+        run.len = rest;
+        return run;
+}
+
 static int recheck_run(const struct gva_gather *g, vmie_mem *m, const struct gather_run *run)
 {
         struct gva_fault at = {
@@ -367,21 +445,42 @@ static int recheck_run(const struct gva_gather *g, vmie_mem *m, const struct gat
         return r < 0 ? r : same_entries(&g->entries[run->first], now, run->n, run->level);
 }
 
+static bool decides(const struct gather_run *run, uint64_t offset, uint64_t len)
+{
+        if (offset >= run->offset + run->len)
+                return false;
+        return run->offset < offset || run->offset - offset < len;
+}
+
+/* The bytes that were copied since have pushed the tables out of the nearest caches. */
+static void hint_entries(
+        const struct gva_gather *g, const vmie_mem *m, uint64_t offset, uint64_t len)
+{
+        for (size_t i = g->n_runs; i-- > 0;) {
+                struct gather_run run;
+
+                if (!decides(&g->runs[i], offset, len))
+                        continue;
+                run = narrow(g, g->runs[i], offset, len);
+                walk_hint(m, run.entry_gpa, run.n * sizeof(uint64_t));
+        }
+}
+
 int gather_recheck(const struct gva_gather *g, vmie_mem *m, uint64_t offset, uint64_t len)
 {
+        hint_entries(g, m, offset, len);
         /*
          * Last read, first checked: what led to a table comes before it in runs[]. The other way round, a table that was
          * left after its directory had been checked could hold anything by the time it is looked at, the old entry too.
          */
         for (size_t i = g->n_runs; i-- > 0;) {
-                const struct gather_run *run = &g->runs[i];
+                struct gather_run run;
                 int r;
 
-                if (offset >= run->offset + run->len)
+                if (!decides(&g->runs[i], offset, len))
                         continue;
-                if (run->offset >= offset && run->offset - offset >= len)
-                        continue;
-                r = recheck_run(g, m, run);
+                run = narrow(g, g->runs[i], offset, len);
+                r = recheck_run(g, m, &run);
                 if (r <= 0)
                         return r;
                 read_fence();

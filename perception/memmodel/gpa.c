@@ -40,6 +40,20 @@ int walk_fail(vmie_mem *m, const struct gva_fault *at, enum gva_fault_kind kind,
         return error;
 }
 
+static void note(struct gpa_trace *trace, uint64_t gpa, size_t len)
+{
+        if (trace->n == GPA_TRACE_READS)
+                return;
+        trace->read[trace->n].gpa = gpa;
+        trace->read[trace->n++].len = len;
+}
+
+void walk_hint_trace(const vmie_mem *m, const struct gpa_trace *trace)
+{
+        for (size_t i = 0; i < trace->n; i++)
+                walk_hint(m, trace->read[i].gpa, trace->read[i].len);
+}
+
 int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, size_t len)
 {
         uint8_t *to = dst;
@@ -62,6 +76,8 @@ int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, 
                 piece = e->len - (gpa - e->gpa);
                 if (piece > len)
                         piece = len;
+                if (m->trace)
+                        note(m->trace, gpa, piece);
                 r = m->ops->read(m->ctx, gpa, to, piece);
                 if (r < 0)
                         return walk_fail(m, at, GVA_FAULT_SOURCE, r);

@@ -43,6 +43,16 @@ int walk_fail(vmie_mem *m, const struct gva_fault *at, enum gva_fault_kind kind,
 /* gpa_read() on behalf of a walk: a failure is recorded as @at. */
 int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, size_t len);
 
+/* These bytes will be read soon; see struct vmie_mem_ops. */
+static inline void walk_hint(const vmie_mem *m, uint64_t gpa, size_t len)
+{
+        if (m->ops->hint)
+                m->ops->hint(m->ctx, gpa, len);
+}
+
+/* All that is noted in @trace will be read soon. */
+void walk_hint_trace(const vmie_mem *m, const struct gpa_trace *trace);
+
 /* The extent of RAM that @gpa lies in, or NULL. */
 const struct gpa_extent *gpa_extent(const vmie_mem *m, uint64_t gpa);
 

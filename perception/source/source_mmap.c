@@ -13,6 +13,8 @@
 #include "guard.h"
 #include "source.h"
 
+#define LINE 64u
+
 #define MAP_MAX (UINT64_C(1) << 47) /* addresses that a process has */
 
 static const struct source_way by_map;
@@ -174,6 +176,18 @@ static int read_by_map(void *ctx, uint64_t gpa, void *dst, size_t len)
         return guard_run(s->map, s->map_len, copy_body, &c) == 0 ? 0 : reason_of_fault(s);
 }
 
+static void hint_by_map(void *ctx, uint64_t gpa, size_t len)
+{
+        uint64_t left = 0;
+        const uint8_t *src = ram_at(ctx, gpa, &left), *end;
+
+        if (src == NULL)
+                return;
+        end = src + (len < left ? len : left);
+        for (src -= (uintptr_t)src % LINE; src < end; src += LINE)
+                __builtin_prefetch(src);
+}
+
 struct gather {
         struct source_walk walk;
         struct copy_batch batch;
@@ -209,7 +223,7 @@ static int gather_by_map(vgpu_source *s, const struct gva_extent *extents, size_
         return r == 0 ? 0 : reason_of_fault(s);
 }
 
-static const struct vmie_mem_ops map_ops = { .read = read_by_map };
+static const struct vmie_mem_ops map_ops = { .read = read_by_map, .hint = hint_by_map };
 
 static const struct source_way by_map = {
         .scan = &source_pread_ops,

@@ -17,6 +17,7 @@ void window_init(struct window *w, const struct win32_anchors *a, const process 
         w->region_gva = region_gva;
         w->identity = *identity;
         w->settle = (struct settle){ 0 };
+        w->trace.n = 0;
         gather_page_init(&w->block);
 }
 
@@ -48,7 +49,7 @@ int window_gather(struct window *w, vmie_mem *m, struct gva_gather *frame, uint6
         return r < 0 ? r : settle_judge(&w->settle, m, w->anchors.kcr3, frame);
 }
 
-int window_open(struct window *w, vmie_mem *m)
+static int read_first(struct window *w, vmie_mem *m)
 {
         static const struct gva_part block = { 0, VGPU_PRODUCER_BYTES };
         int r;
@@ -70,10 +71,28 @@ int window_open(struct window *w, vmie_mem *m)
         return r < 0 ? r : 1;
 }
 
+/*
+ * A look is short and there is a frame time between two: all that is read here has left the caches meanwhile, and each table
+ * names the next, so it would be waited for one by one. It stands where it stood the last time, nearly always.
+ */
+int window_open(struct window *w, vmie_mem *m)
+{
+        int r;
+
+        walk_hint_trace(m, &w->trace);
+        w->trace.n = 0;
+        m->trace = &w->trace;
+        r = read_first(w, m);
+        m->trace = NULL;
+        return r;
+}
+
 int window_close(const struct window *w, vmie_mem *m, const struct gva_gather *frame)
 {
         int r;
 
+        if (frame)
+                walk_hint_trace(m, &w->trace);
         read_fence();
         r = check_identity(w, m);
         if (r < 0)

@@ -20,6 +20,7 @@ struct window {
         uint64_t region_gva;
         struct vgpu_identity identity; /* as bound */
         struct gather_page block; /* entries of the producer block's page, as of the last opening */
+        struct gpa_trace trace;   /* where the last opening read */
         struct settle settle; /* of the region's pages; with no room: none may be in transition */
 };
 

@@ -52,6 +52,29 @@ static void contiguous_pages_become_one_piece(void **state)
         image_deinit(&g);
 }
 
+/* A desktop's memory has pages in a row that are nowhere near each other in the frame. */
+static void parts_that_only_adjoin_in_ram_stay_apart(void **state)
+{
+        struct guest_image g;
+        struct gva_gather r;
+
+        (void)state;
+        image_init(&g, 8 * MIB);
+        g.next_page = 0x20000;
+        image_map(&g, CR3, GVA, 4 * MIB, 1, RWU);
+        image_map(&g, CR3, GVA + 20 * KIB, 4 * MIB + 4 * KIB, 1, RWU);
+        assert_int_equal(gather_init(&r, LEN), 0);
+        gather_begin(&r, GVA);
+        assert_int_equal(gather_add(&r, &g.mem, CR3, 0, 4 * KIB), 0);
+        assert_int_equal(gather_add(&r, &g.mem, CR3, 20 * KIB, 4 * KIB), 0);
+        assert_int_equal(r.n_extents, 2);
+        assert_int_equal(r.extents[0].len, 4 * KIB);
+        assert_int_equal(r.extents[1].offset, 20 * KIB);
+        assert_int_equal(r.extents[1].gpa, 4 * MIB + 4 * KIB);
+        gather_deinit(&r);
+        image_deinit(&g);
+}
+
 static void each_table_is_read_once(void **state)
 {
         struct guest_image g;
@@ -260,7 +283,7 @@ static void only_what_moves_bytes_counts_as_a_change(void **state)
         image_deinit(&g);
 }
 
-static void a_recheck_of_a_part_looks_at_its_own_tables(void **state)
+static void a_recheck_of_a_part_looks_at_its_own_entries(void **state)
 {
         struct guest_image g;
         struct gva_gather r;
@@ -277,6 +300,17 @@ static void a_recheck_of_a_part_looks_at_its_own_tables(void **state)
         assert_int_equal(gather_recheck(&r, &g.mem, 0, UINT64_MAX), 0);
         assert_int_equal(gather_recheck(&r, &g.mem, MIB, UINT64_MAX), 0);
         assert_int_equal(gather_recheck(&r, &g.mem, UINT64_MAX, UINT64_MAX), 1);
+        image_put64(&g, at, image_get64(&g, at) ^ 0x1000);
+
+        /* in the middle of a table, pages that the part only begins or ends in included */
+        at = image_entry(&g, CR3, GVA + MIB, 1);
+        image_put64(&g, at, image_get64(&g, at) ^ 0x1000);
+        assert_int_equal(gather_recheck(&r, &g.mem, 0, MIB), 1);
+        assert_int_equal(gather_recheck(&r, &g.mem, 0, MIB + 1), 0);
+        assert_int_equal(gather_recheck(&r, &g.mem, MIB + 4 * KIB - 1, 1), 0);
+        assert_int_equal(gather_recheck(&r, &g.mem, MIB + 4 * KIB - 1, MIB), 0);
+        assert_int_equal(gather_recheck(&r, &g.mem, MIB + 4 * KIB, MIB), 1);
+        assert_int_equal(gather_recheck(&r, &g.mem, MIB + 4 * KIB, UINT64_MAX), 1);
         gather_deinit(&r);
         image_deinit(&g);
 }
@@ -390,6 +424,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(contiguous_pages_become_one_piece),
+                cmocka_unit_test(parts_that_only_adjoin_in_ram_stay_apart),
                 cmocka_unit_test(each_table_is_read_once),
                 cmocka_unit_test(a_part_of_a_page_is_a_part_of_a_piece),
                 cmocka_unit_test(large_pages_are_taken_in_one),
@@ -399,7 +434,7 @@ int main(void)
                 cmocka_unit_test(a_range_longer_than_its_room_is_refused),
                 cmocka_unit_test(every_failed_read_of_a_table_is_reported),
                 cmocka_unit_test(only_what_moves_bytes_counts_as_a_change),
-                cmocka_unit_test(a_recheck_of_a_part_looks_at_its_own_tables),
+                cmocka_unit_test(a_recheck_of_a_part_looks_at_its_own_entries),
                 cmocka_unit_test(a_scan_visits_what_is_mapped_and_no_more),
                 cmocka_unit_test(a_scan_visits_only_where_something_can_begin),
                 cmocka_unit_test(a_scan_of_tables_that_loop_ends_with_its_budget),
