@@ -259,7 +259,7 @@ int main(int argc, char **argv)
         static const struct find_size full = { UINT64_C(8) << 30, 300, 2000000 };
         static const struct find_size small = { UINT64_C(512) << 20, 60, 50000 };
         struct bench_options options = { .rounds = DEFAULT_ROUNDS };
-        struct bench_report report = { 0 };
+        static struct bench_report report; /* reachable at the end: nobody frees it */
         struct bench_table *t, *u;
         struct steps steps;
         struct lives lives;
