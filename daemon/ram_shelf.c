@@ -136,13 +136,22 @@ static int measure(int fd, struct ram_held *ret)
         return 0;
 }
 
+static void let_go(struct passed_ram *ram)
+{
+        passed_unstore(ram->name);
+        close(ram->fd);
+        ram->fd = -1;
+}
+
 static void complain(const char *name, int error)
 {
         journal_log(LOG_WARNING, "The passed descriptor '%s' is not used: %s", name,
-                error == -EPERM    ? "it could write to the guest; open it read-only "
-                                     "(OpenFile=PATH:ram:read-only)"
-                : error == -EINVAL ? "it is not a regular file"
-                                   : strerror(-error));
+                error == -EEXIST    ? "another has its place"
+                : error == -ENOTSUP ? "its name is neither ram nor ram-0, ram-1 and so on"
+                : error == -EPERM   ? "it could write to the guest; open it read-only "
+                                      "(OpenFile=PATH:ram:read-only)"
+                : error == -EINVAL  ? "it is not a regular file"
+                                    : strerror(-error));
 }
 
 /* The process that a pidfd is of; -1: it has ended; 0: this is no pidfd. */
@@ -187,11 +196,12 @@ static void take_admins(struct ram_shelf *s, struct passed *p)
                 struct passed_ram *ram = &p->ram[i];
                 int place = place_of(ram->name, next), r;
 
-                if (place < 0 || has[place])
+                if (place < 0)
                         continue;
-                r = measure(ram->fd, &at[place]);
+                r = has[place] ? -EEXIST : measure(ram->fd, &at[place]);
                 if (r < 0) {
                         complain(ram->name, r);
+                        let_go(ram);
                         continue;
                 }
                 has[place] = true;
@@ -199,10 +209,15 @@ static void take_admins(struct ram_shelf *s, struct passed *p)
                 ram->fd = -1;
         }
         for (size_t i = 0; i < VGPU_SOURCE_FILES_MAX; i++) {
-                if (has[i] && i == s->n)
+                if (has[i] && i == s->n) {
                         s->file[s->n++] = at[i];
-                else if (has[i])
+                } else if (has[i]) {
+                        journal_log(LOG_WARNING,
+                                "The passed descriptor 'ram-%zu' is not used: there is no "
+                                "'ram-%zu'",
+                                i, s->n);
                         close(at[i].fd);
+                }
         }
         s->by_admin = s->n > 0;
 }
@@ -258,6 +273,16 @@ static void take_stored(struct ram_shelf *s, struct passed *p)
                         s->n, s->n == 1 ? "" : "s");
 }
 
+/* A daemon's own name: of another configuration, or what is not needed any more. That is no news. */
+static bool is_of_store(const char *name)
+{
+        uint64_t begin, end, config;
+        size_t place;
+
+        return sscanf(name, NAME_PROCESS, &config) == 1 ||
+               sscanf(name, NAME_FILE, &place, &begin, &end, &config) == 4;
+}
+
 void ram_shelf_take(struct ram_shelf *s, struct passed *p)
 {
         take_admins(s, p);
@@ -266,8 +291,9 @@ void ram_shelf_take(struct ram_shelf *s, struct passed *p)
         for (size_t i = 0; i < p->n_ram; i++) {
                 if (p->ram[i].fd < 0)
                         continue;
-                passed_unstore(p->ram[i].name);
-                close(p->ram[i].fd);
+                if (!is_of_store(p->ram[i].name))
+                        complain(p->ram[i].name, -ENOTSUP);
+                let_go(&p->ram[i]);
         }
         p->n_ram = 0;
 }

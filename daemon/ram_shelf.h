@@ -43,7 +43,8 @@ void ram_shelf_init(struct ram_shelf *s, const struct vgpu_config *config);
 
 /**
  * ram_shelf_take() - what the service manager passed
- * @p: its RAM descriptors are taken out; what cannot be used is closed, removed from the store and logged
+ * @p: its RAM descriptors are taken out; what cannot be used is closed and removed from the store, and logged unless it was a
+ *     daemon's that put it there
  */
 void ram_shelf_take(struct ram_shelf *s, struct passed *p);
 

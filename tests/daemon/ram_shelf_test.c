@@ -290,6 +290,44 @@ static void what_an_administrator_passes_goes_first_and_is_never_stored(void **s
         ram_shelf_deinit(&s);
 }
 
+/* What is logged meanwhile. */
+static void take_listening(struct ram_shelf *s, struct passed *p, char *text, size_t cap)
+{
+        int kept = dup(STDERR_FILENO), log = memfd_create("log", MFD_CLOEXEC);
+        ssize_t n;
+
+        assert_true(kept >= 0 && dup2(log, STDERR_FILENO) >= 0);
+        ram_shelf_take(s, p);
+        assert_true(dup2(kept, STDERR_FILENO) >= 0);
+        n = pread(log, text, cap - 1, 0);
+        text[n < 0 ? 0 : n] = '\0';
+        close(log);
+        close(kept);
+}
+
+static void what_an_administrator_passes_in_vain_is_named(void **state)
+{
+        struct passed p = PASSED_NONE;
+        struct ram_shelf s;
+        char log[1024];
+
+        (void)state;
+        ram_shelf_init(&s, &by_path);
+        p.n_ram = 3;
+        p.ram[0] = (struct passed_ram){ memfd(), "ram-1" }; /* the first is missing */
+        p.ram[1] = (struct passed_ram){ memfd(), "ram-disk" };
+        p.ram[2] = (struct passed_ram){ memfd(), "ram-1" };
+        take_listening(&s, &p, log, sizeof(log));
+        assert_int_equal(s.n, 0);
+        assert_non_null(
+                strstr(log, "The passed descriptor 'ram-1' is not used: there is no 'ram-0'"));
+        assert_non_null(strstr(log, "The passed descriptor 'ram-disk' is not used: "));
+        assert_non_null(strstr(log, "The passed descriptor 'ram-1' is not used: another has"));
+        must_hear("FDNAME=ram-1");
+        must_hear("FDNAME=ram-disk");
+        must_hear("");
+}
+
 static void what_cannot_be_used_leaves_the_store(void **state)
 {
         struct passed p = PASSED_NONE;
@@ -322,6 +360,7 @@ int main(void)
                 cmocka_unit_test(a_memfd_whose_process_nobody_knows_is_not_stored),
                 cmocka_unit_test(a_file_that_is_not_what_it_was_is_let_go_of),
                 cmocka_unit_test(what_an_administrator_passes_goes_first_and_is_never_stored),
+                cmocka_unit_test(what_an_administrator_passes_in_vain_is_named),
                 cmocka_unit_test(what_cannot_be_used_leaves_the_store),
         };
 
