@@ -11,6 +11,8 @@
 /* Three times what the largest caches of one processor hold, or more. */
 #define OLD_NEWS_BYTES (UINT64_C(96) << 20)
 
+#define UP_NS (UINT64_C(3600) * 1000000000) /* an hour: no process is new */
+
 #define IMAGES      128u /* pieces of libraries; each process sees some of them again and again */
 #define IMAGE_PAGES 16u
 #define BATCH_PAGES (PAGES_RECYCLED / 2)
@@ -131,6 +133,8 @@ void find_scene_open(struct find_scene *s, const struct find_size *size)
 
         open_guest(s, size);
         crowd(s, size->n_pages);
+        guest_clock_start(&s->guest.clock, UP_NS);
+        guest_run_due(&s->guest);
         s->source = vgpu_source_open(s->guest.ram.path, VGPU_MACHINE_Q35, 0, &why);
         if (!s->source)
                 give_up(s->guest.ram.path, vgpu_source_reason_text(why.reason));
