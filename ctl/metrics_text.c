@@ -54,6 +54,7 @@ static const struct row counters[] = {
         { "rings_deferred", "rings_deferred", NULL, NULL, "Rings sent later because the client had not read the message before.", PLAIN },
         { "leases_ended", "leases_ended", NULL, NULL, "Holds that were ended before they were let go.", PLAIN },
         { "reloads", "reloads", NULL, NULL, "Configurations taken while it ran.", PLAIN },
+        { "reloads_refused", "reloads_refused", NULL, NULL, "Configurations that were bad, and not taken.", PLAIN },
         { "journal_swallowed", "journal_swallowed", NULL, NULL, "Lines that a rate limit kept out of the journal.", PLAIN },
 };
 

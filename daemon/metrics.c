@@ -121,6 +121,7 @@ void metrics_gather(struct daemon *d, struct metrics *ret)
                 .uptime_ms = (now_ns - d->started_ns) / 1000000,
         };
         ret->counters.reloads = d->reload.n_done;
+        ret->counters.reloads_refused = d->reload.n_refused;
         ret->counters.journal_swallowed = journal_n_swallowed();
         ret->gauges.fds = count_fds();
         ret->gauges.rss_bytes = resident_bytes();

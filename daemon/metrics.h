@@ -24,7 +24,7 @@ struct metrics_counters {
         uint64_t clients_accepted, clients_left, clients_dropped_by_admin;
         uint64_t frame_requests;
         uint64_t rings, rings_deferred, leases_ended;
-        uint64_t reloads, journal_swallowed;
+        uint64_t reloads, reloads_refused, journal_swallowed;
 };
 
 /* Looks that saw a frame and brought none. */

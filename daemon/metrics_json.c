@@ -57,6 +57,7 @@ static const struct field counters[] = {
         COUNTER(rings_deferred),
         COUNTER(leases_ended),
         COUNTER(reloads),
+        COUNTER(reloads_refused),
         COUNTER(journal_swallowed),
 };
 

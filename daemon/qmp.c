@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <json-c/printbuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,16 +89,29 @@ static void take_object(struct qmp *q, struct json_object *object)
                 qmp_execute(q, "qmp_capabilities", NULL, on_greeting);
 }
 
-/* Return: false when it is no JSON object. */
-static bool take_line(struct qmp *q, const char *line, size_t len)
+/*
+ * json-c gathers a text in a buffer that it makes larger as it goes, and when there is no memory for that it leaves out a piece
+ * and says nothing: half a memory tree would be believed. No text of a line is longer than the line, so the buffer is
+ * made that large first.
+ */
+static struct json_object *parse(const char *line, size_t len)
 {
         struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
         struct json_object *object = NULL;
 
-        if (tokener) {
+        if (!tokener)
+                return NULL;
+        if (printbuf_memset(tokener->pb, 0, 0, (int)len + 1) == 0)
                 object = json_tokener_parse_ex(tokener, line, (int)len);
-                json_tokener_free(tokener);
-        }
+        json_tokener_free(tokener);
+        return object;
+}
+
+/* Return: false when it is no JSON object. */
+static bool take_line(struct qmp *q, const char *line, size_t len)
+{
+        struct json_object *object = parse(line, len);
+
         if (!json_object_is_type(object, json_type_object)) {
                 json_object_put(object);
                 return false;

@@ -27,10 +27,13 @@ void grieve(struct outcome *ret, const char *fmt, ...)
 
 /*
  * Allocations whose failing others do not survive: json-c 0.16 does not look at what strdup() gave it for the key of a parsed
- * object, and forgets what it had when a value cannot be made, or takes half a text for all of it; glibc 2.36 does not look when it reads nsswitch.conf.
+ * object, and forgets what it had when a value cannot be made; glibc 2.36 does not look when it reads nsswitch.conf.
  */
 static bool is_of_others(const struct board *b)
 {
+        /* The buffer of its texts is ours to make large enough. */
+        if (b->call < 0 && b->n_callers > 0 && strstr(b->callers[0], "printbuf_"))
+                return false;
         for (uint32_t i = 0; b->call < 0 && i < b->n_callers; i++)
                 if (strstr(b->callers[i], "json_tokener_parse") || strstr(b->callers[i], "__nss_"))
                         return true;

@@ -36,6 +36,7 @@ def an_installation_is_complete_and_starts_nothing(host):
 
 def an_upgrade_restarts_the_daemon_under_its_clients(host):
     _streaming(host)
+    host.write("/etc/vgpud/demo.conf.d/50-pace.conf", "[pace]\nmax_fps = 20\n")
     clients = host.start("exec /test/bin/vgpu-witness /run/vgpud/demo.sock 8", user="bob", stdout=subprocess.PIPE)
     if clients.stdout.readline() != "ready\n":
         raise Failure("the clients never had a frame")
@@ -52,7 +53,8 @@ def an_upgrade_restarts_the_daemon_under_its_clients(host):
     print(verdict)
     if verdict["refused"] or verdict["losses"] < 8:
         raise Failure("the clients did not go over to the new daemon")
-    expect(host.run("dpkg-query --show vgpud; cat /etc/vgpud/demo.conf"), "0vgpud2", "/dev/shm/demo.ram")
+    expect(host.run("dpkg-query --show vgpud; cat /etc/vgpud/demo.conf; "
+                    "vgpud --config /etc/vgpud/demo.conf --check-config"), "0vgpud2", "/dev/shm/demo.ram", "max_fps = 20")
 
 
 def a_removal_stops_everything_and_keeps_the_configuration(host):
@@ -69,11 +71,13 @@ def a_removal_stops_everything_and_keeps_the_configuration(host):
 
 def a_purge_leaves_only_what_an_administrator_wrote(host):
     _streaming(host)
+    host.write("/etc/vgpud/demo.conf.d/50-pace.conf", "[pace]\nmax_fps = 20\n")
     host.run("dpkg --purge vgpud-demo vgpud libvgpu-client-dev libvgpu-client0")
-    expect(host.run("cat /etc/vgpud/demo.conf"), "/dev/shm/demo.ram")
+    expect(host.run("find /etc/vgpud -type f | xargs head"), "demo.conf", "/dev/shm/demo.ram", "50-pace.conf", "max_fps = 20")
     left = host.run("find /etc/systemd /usr /lib /run /var/lib/dpkg/info /dev/shm -name '*vgpu*' -not -path '/usr/share/bash*'",
                     ok=None)
     if left.strip():
         raise Failure(f"left behind:\n{left}")
     _install(host)
-    host.run("rm /etc/vgpud/demo.conf && dpkg --purge vgpud-demo vgpud && test ! -e /etc/vgpud && test ! -e /run/vgpud")
+    host.run("rm -r /etc/vgpud/demo.conf /etc/vgpud/demo.conf.d && dpkg --purge vgpud-demo vgpud && "
+             "test ! -e /etc/vgpud && test ! -e /run/vgpud")

@@ -1,5 +1,6 @@
 """The service as systemd runs it: started by a socket, watched, restarted under its clients, and let at nothing."""
 import json
+import os
 import re
 import subprocess
 
@@ -157,6 +158,62 @@ def ram_that_only_its_owner_may_read_comes_from_the_helper(host):
     host.journal.wait("Streaming from", after=mark)
 
 
+def _memfd_guest(host):
+    """A guest as QEMU has one with a memory-backend-memfd: there is no file, and only its user and root get at it."""
+    host.write("/usr/local/bin/memfd-guest", "#!/bin/sh\necho $$ >/run/vgpu-guest/pid\n"
+               "exec /usr/libexec/vgpud/vgpu-guest --memfd --mode 320x240@60\n")
+    host.write("/etc/systemd/system/vgpu-guest.service.d/memfd.conf",
+               "[Service]\nExecStart=\nExecStart=/usr/local/bin/memfd-guest\nRuntimeDirectory=vgpu-guest\nUMask=0022\n")
+    host.write("/etc/vgpud/demo.conf", "[guest]\nram = auto\npidfile = /run/vgpu-guest/pid\n")
+    host.run("chmod 755 /usr/local/bin/memfd-guest && systemctl daemon-reload && systemctl start vgpu-guest")
+    host.journal.wait("ready ram=/proc/")
+
+
+def ram_in_a_memfd_comes_from_the_helper_and_is_kept_until_its_machine_ends(host):
+    _memfd_guest(host)
+    store = f"systemctl show --property=NFileDescriptorStore {UNIT}"
+    host.run(f"systemctl start {UNIT}")
+    host.until("vgpuctl --vm demo status", "start vgpud-ram@demo.socket")
+    host.run("systemctl enable --now vgpud-ram@demo.socket")
+    host.journal.wait("Streaming from")
+    expect(host.run(f"{store} | grep -v =0"), "NFileDescriptorStore=")
+    host.run("ls -l /run/vgpud-ram")
+    host.run("test ! -w /run/vgpud-ram/demo.sock", user="bob")
+
+    # With no helper: what systemd keeps outlives a restart, and a death.
+    host.run("systemctl stop vgpud-ram@demo.socket")
+    for command in ("restart", "kill --kill-whom=main --signal=KILL"):
+        mark = host.journal.now()
+        host.run(f"systemctl {command} {UNIT}")
+        host.journal.wait("Streaming from", after=mark)
+
+    # A store that kept the RAM of a machine that is off would keep its memory taken.
+    host.run("systemctl start vgpud-ram@demo.socket && systemctl stop vgpu-guest")
+    host.until(store, "NFileDescriptorStore=0")
+    mark = host.journal.now()
+    host.run("systemctl start vgpu-guest")
+    host.journal.wait("Streaming from", after=mark)
+    expect(host.run(f"{store} | grep -v =0"), "NFileDescriptorStore=")
+    host.run(f"systemctl stop {SOCKET} {UNIT}")
+    host.until(store, "NFileDescriptorStore=0")
+
+
+def a_drop_in_counts_and_a_bad_one_is_named(host):
+    _streaming(host)
+    mark = host.journal.now()
+    host.write("/etc/vgpud/demo.conf.d/50-pace.conf", "[pace]\nmax_fps = 20\n")
+    expect(host.run("vgpud --config /etc/vgpud/demo.conf --check-config"), "max_fps = 20", "demo.conf.d/50-pace.conf:2")
+    host.run(f"systemctl reload {UNIT}")
+    host.journal.wait("[pace] max_fps", after=mark)
+    host.write("/etc/vgpud/demo.conf.d/60-bad.conf", "[pace]\nmax_fps = fast\n")
+    host.run(f"systemctl reload {UNIT}", ok=(1,))
+    host.journal.wait("demo.conf.d/60-bad.conf:2: max_fps = fast", after=mark)
+    # It was checked before the daemon was told. Who tells it without asking first is refused by the daemon itself.
+    host.run(f"systemctl kill --kill-whom=main --signal=HUP {UNIT}")
+    host.journal.wait("The configuration stays as it was", after=mark)
+    expect(host.run("vgpuctl --vm demo metrics | grep reloads"), 'vgpud_reloads_total{vm="demo"} 1', 'vgpud_reloads_refused_total{vm="demo"} 1')
+
+
 def a_good_configuration_is_taken_over_under_the_clients(host):
     _streaming(host)
     clients = _witness(host, 2)
@@ -191,14 +248,53 @@ def a_ram_file_in_shared_memory_outlives_the_daemon(host):
 
 def each_event_is_explained_by_the_installed_catalog(host):
     # The table of events itself is the list, so that none is forgotten.
-    ids = re.findall(r'"([0-9a-f]{32})"', host.run("cat /test/tree/systemd/events.c"))
-    if len(ids) < 20:
+    with open(os.path.join(os.path.dirname(__file__), "../../systemd/events.c")) as table:
+        rows = re.findall(r'\[EVENT_\w+\] = \{ "[^"]+", "([0-9a-f]{32})",[^"]*"([A-Z_ ]*)" \}', table.read())
+    if len(rows) < 20:
         raise Failure("no events found")
-    for event in ids:
+    mark = host.journal.now()
+    for event, fields in rows:
         text = host.run(f"journalctl --dump-catalog {event}")
         expect(text, "Subject: ", "Documentation: man:")
+        # As an event that has just the fields which its row names, and those that every event has.
+        said = "\\n".join([f"MESSAGE_ID={event}", "MESSAGE=event", "VGPU_VM=some-vm", "VGPU_EPOCH=1", "VGPU_STATE=some-state",
+                            *(f"{field}=some-value" for field in fields.split())])
+        host.run(f"printf '{said}\\n' | logger --journald")
+    host.journal.wait("event", after=mark, MESSAGE_ID=rows[-1][0])
+    explained = host.run("journalctl --no-pager -x VGPU_STATE=some-state")
+    expect(explained, "some-vm", "some-value")
+    left = re.findall(r"@[A-Z_]+@", explained)
+    if left or explained.count("Subject: ") != len(rows):
+        raise Failure(f"{explained.count('Subject: ')} of {len(rows)} events are explained; fields that none has: {left}")
     _streaming(host)
     expect(host.run(f"journalctl --no-pager -x -u {UNIT}"), "Subject: Frame daemon for demo started", "Nothing is to be done")
+
+
+def events_are_shown_from_the_journal_to_who_may_read_it(host):
+    _streaming(host)
+    expect(host.run("vgpuctl --vm demo events"), "serves 'demo' on", "Streaming from")
+    follower = host.start("exec vgpuctl --vm demo events --follow --json=short", stdout=subprocess.PIPE)
+    host.run("echo kill >/run/vgpu-guest.commands")
+    seen = []
+    while "producer-lost" not in seen:
+        seen.append(json.loads(follower.stdout.readline())["event"])
+    print("followed:", *seen)
+    expect(host.run("vgpuctl --vm demo events", user="bob", ok=(1,)), "systemd-journal")
+    host.run("gpasswd --add bob systemd-journal")
+    expect(host.run("vgpuctl --vm demo events", user="bob"), "Streaming from")
+
+
+def the_metrics_timer_writes_what_a_collector_reads(host):
+    folder = "/var/lib/prometheus/node-exporter"
+    _streaming(host)
+    host.run(f"mkdir -p {folder} && systemctl start vgpud-metrics@demo.timer")
+    host.until(f"cat {folder}/vgpud-demo.prom", "vgpud_frames_total{")
+    # Whole, readable for a collector that is another user, and with nothing half beside it.
+    host.run(f"systemctl start vgpud-metrics@demo.service && head -n 5 {folder}/vgpud-demo.prom")
+    if host.run(f"ls -A {folder}").split() != ["vgpud-demo.prom"]:
+        raise Failure("something else was left there")
+    host.run(f"grep -c . {folder}/vgpud-demo.prom", user="alice")
+    expect(host.run("systemctl list-timers --no-pager vgpud-metrics@demo.timer"), "vgpud-metrics@demo.service")
 
 
 def what_the_running_unit_is_exposed_to_is_little(host):
