@@ -403,6 +403,8 @@ static void measure_scene(
         b.page = calloc(scene.frame_bytes / HAND_PAGE + 1 + HAND_AHEAD, sizeof(*b.page));
         if (b.slots == MAP_FAILED || !b.page)
                 give_up("no memory for frames");
+        if (copy_helper_new(&b.helper) < 0)
+                give_up("no second thread");
         memset(b.slots, 1, bytes);
         add_rows(
                 &b, t, group, pagings[paging].paging == MACHINE_SCATTER, modes[mode].height > 2000);
