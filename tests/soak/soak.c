@@ -29,7 +29,10 @@
 #define LEAST_ROWS   5u /* a short soak has shorter rows */
 #define MINUTE_S     60u
 
-/* What counts as flat. The first row is warming up and does not count. */
+#define WARM_UP                                                                                    \
+        3u /* one part in so many, until each worker has scanned and each client has left once */
+
+/* What counts as flat, after that. */
 #define MAX_GROWTH_KIB  512.0
 #define MAX_MORE_FDS    8.0 /* rings of the past that a client has not let go of yet */
 #define MAX_SLOWER      1.5
@@ -149,7 +152,7 @@ static void sample_memory(struct soak *s, unsigned second)
         if (!process_memory(s->line.daemon.pid, &m))
                 give_up(s, "the daemon is gone");
         bench_row_sample(s->rss, s->n_rows, (double)m.rss_bytes / (1 << 20));
-        if (second > s->row_s)
+        if (second > s->seconds / WARM_UP)
                 trend_add(&s->rss_kib, second, (double)m.rss_bytes / 1024);
 }
 
@@ -229,7 +232,7 @@ static double p99_of(const struct row *row)
 
 static void judge(struct soak *s)
 {
-        double growth = trend_slope(&s->rss_kib) * (s->seconds - s->row_s);
+        double growth = trend_slope(&s->rss_kib) * (s->seconds - s->seconds / WARM_UP);
 
         if (s->seconds < LEAST_ROWS * MINUTE_S || s->n_rows < LEAST_ROWS) {
                 bench_row_note(s->growth, "too short to tell");
@@ -253,7 +256,7 @@ static void add_rows(struct soak *s, struct bench_report *report)
         s->foreign = bench_row_add(t, "", "foreign frames");
         s->backwards = bench_row_add(t, "", "frames older than the one before");
         s->rss = bench_row_add(t, "", "RSS besides ring and guest, MiB");
-        s->growth = bench_row_add(t, "", "its slope over the soak, KiB");
+        s->growth = bench_row_add(t, "", "its rise after the first third, KiB");
         s->fds = bench_row_add(t, "", "descriptors");
         s->maps = bench_row_add(t, "", "mappings");
         s->p50 = bench_row_add(t, "", "publish to a client's hold, median, us");
