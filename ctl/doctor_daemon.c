@@ -76,8 +76,8 @@ void doctor_check_daemon(struct doctor *d, struct doctor_finding *f)
         doctor_say(f, DOCTOR_FAIL, "it does not answer: %s", why);
         if (r == -EACCES)
                 doctor_next(f,
-                        "name this user in [access] users or groups of %s, then systemctl reload "
-                        "vgpud@%s",
+                        "where 'socket' above is ok, name this user in [access] users or groups of "
+                        "%s, then systemctl reload vgpud@%s",
                         d->config_path, d->name);
         else if (r == -EUSERS)
                 doctor_next(f, "close another client, or raise [ring] max_clients");
@@ -133,7 +133,13 @@ static const struct advice advices[] = {
         { NULL, "No such file", DOCTOR_FAIL,
                 START_VM ", or correct [guest] ram to QEMU's mem-path" },
         { NULL, "was removed, replaced or truncated", DOCTOR_FAIL, START_VM },
-        { "absent", NULL, DOCTOR_FAIL, START_VM ", and see 'ram' and 'permission' above" },
+        { NULL, "not allowed to read", DOCTOR_FAIL, "see 'permission' above" },
+        { NULL, "out of this user's reach", DOCTOR_FAIL, "see 'permission' above" },
+        { NULL, "no such RAM file", DOCTOR_FAIL,
+                START_VM ", or correct [guest] ram to QEMU's mem-path" },
+        { "absent", "the machine does not run", DOCTOR_FAIL, START_VM },
+        { "absent", NULL, DOCTOR_FAIL,
+                "see 'ram' and 'permission' above; if the virtual machine is off, start it" },
         { "attaching", NULL, DOCTOR_WARN, "wait until the guest has booted" },
         { "searching", NULL, DOCTOR_FAIL, START_PRODUCER },
         { "confirming", NULL, DOCTOR_WARN, "ask again in a second" },

@@ -15,7 +15,8 @@
 #include "systemd/passed.h"
 #include "version.h"
 
-#define STATUS_LINE_MS 1000
+#define STATUS_LINE_MS    1000
+#define STATUS_A_LOG_ROOM 10 /* status lines for each look at the journal's disk */
 
 static int build_reply(struct daemon *d, uint32_t what, char *buf, size_t cap)
 {
@@ -70,7 +71,11 @@ static void tell_status(void *ctx)
 
 static void on_status(uv_timer_t *timer)
 {
-        tell_status(timer->data);
+        struct daemon *d = timer->data;
+
+        if (d->n_status++ % STATUS_A_LOG_ROOM == 0)
+                log_room_ask(&d->log_room, &d->loop);
+        tell_status(d);
         journal_flush();
 }
 

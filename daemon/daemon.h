@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "control.h"
 #include "guest.h"
+#include "log_room.h"
 #include "outlet.h"
 #include "reload.h"
 #include "watchdog.h"
@@ -28,7 +29,9 @@ struct daemon {
         uv_timer_t status;
         uint64_t started_ns;
         uint64_t line_phase_ns; /* the guest's phase_ns that the status line was last about, */
-        time_t line_since;      /* and what the clock on the wall said then */
+        struct log_room log_room;
+        unsigned n_status; /* times the status was told on the clock */
+        time_t line_since; /* and what the clock on the wall said then */
         bool stopping;
         bool misconfigured;
 };

@@ -140,7 +140,7 @@ static void log_missing(struct guest *g)
                         lasted(ms_since(g->phase_ns), buf));
 }
 
-/* Switched off, or known not to run: then nothing is wrong with its RAM. */
+/* Switched off, or not known to run: then nothing is wrong with its RAM. */
 static bool machine_is_off(const struct guest *g)
 {
         return !guest_may_read(g) || (g->has_process && g->process.pid == 0);
@@ -153,6 +153,14 @@ static bool is_unknown(const struct guest *g)
                g->monitor.why[0] == '\0';
 }
 
+static void log_machine_off(const struct guest *g)
+{
+        journal_event(EVENT_MACHINE_OFF, JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", g->reason)),
+                "%s; %s", g->reason,
+                guest_is_known_off(g) ? "start it, and frames come by themselves"
+                                      : "waiting for it to run");
+}
+
 static void log_ram_gone(struct guest *g)
 {
         bool is_told = g->state == GUEST_ABSENT && g->logged[0] != '\0';
@@ -160,9 +168,7 @@ static void log_ram_gone(struct guest *g)
         if (g->is_asking || is_unknown(g) || (is_told && !is_settled(g)) || !is_news(g))
                 return;
         if (machine_is_off(g))
-                journal_event(EVENT_MACHINE_OFF,
-                        JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_REASON", g->reason)),
-                        "%s; waiting for it to run", g->reason);
+                log_machine_off(g);
         else
                 journal_event(EVENT_RAM_GONE,
                         JOURNAL_FIELDS(JOURNAL_TEXT("VGPU_RAM", g->ram_name),

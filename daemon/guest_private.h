@@ -30,6 +30,8 @@ void guest_vm_stop(struct guest *g);
 bool guest_may_read(const struct guest *g);
 /* And has QEMU said nothing since that we have not taken in? Takes a struct guest. */
 bool guest_is_quiet(void *guest);
+/* Has QEMU said that it does not run, ended, or gone from its monitor's socket? */
+bool guest_is_known_off(const struct guest *g);
 /* Is the machine known to be off, with its clock standing? Then the reason is set. */
 bool guest_is_off(struct guest *g);
 

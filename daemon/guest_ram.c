@@ -266,14 +266,16 @@ static bool plan_handed(struct guest *g, struct plan *plan)
 static void ask_helper(struct guest *g)
 {
         char own[160];
+        size_t len;
 
         if (g->has_process && g->asked_for != g->process.pid)
                 ram_helper_forget(&g->helper);
         g->asked_for = g->has_process ? g->process.pid : 0;
         if (ram_helper_ask(&g->helper) == -ENOENT) {
                 snprintf(own, sizeof(own), "%.150s", g->reason);
-                guest_set_reason(g, "%s; let this user read it, or start vgpud-ram@%.40s.socket",
-                        own, g->config->name);
+                len = strlen(own);
+                guest_set_reason(g, "%s%s start vgpud-ram@%.40s.socket", own,
+                        len && own[len - 1] == ')' ? ", or" : ";", g->config->name);
                 return;
         }
         if (g->helper.why[0])

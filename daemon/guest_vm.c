@@ -16,6 +16,12 @@ bool guest_is_quiet(void *guest)
         return !g->has_monitor || monitor_quiet(&g->monitor);
 }
 
+bool guest_is_known_off(const struct guest *g)
+{
+        return (g->has_process && g->process.pid == 0) ||
+               (g->has_monitor && (g->monitor.refused || g->monitor.says == MONITOR_HALTED));
+}
+
 bool guest_is_off(struct guest *g)
 {
         if (!g->has_monitor || !g->monitor.refused)

@@ -5,10 +5,12 @@
  * given and not a length, so that the line changes when something does and not with every second.
  */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "daemon.h"
 #include "format.h"
+#include "guest_private.h"
 
 static const char *plural(uint32_t n)
 {
@@ -44,6 +46,16 @@ static void say_since(struct daemon *d, char *buf, size_t cap)
         strftime(buf, cap, "%F %T", &tm);
 }
 
+/* For a machine that does not run: what the reason leaves out. */
+static const char *next_step(const struct guest *g)
+{
+        if (g->state == GUEST_ABSENT && guest_is_known_off(g))
+                return "; start it";
+        if (g->state != GUEST_STALLED || (g->verdict != GUEST_CLOCK_STANDING && guest_may_read(g)))
+                return "";
+        return g->has_process || g->has_monitor ? "; resume it" : "; resume or start it";
+}
+
 static void waiting_line(struct daemon *d, char *buf, size_t cap)
 {
         static const char *const waits[GUEST_N_STATES] = {
@@ -65,8 +77,19 @@ static void waiting_line(struct daemon *d, char *buf, size_t cap)
         if (clients)
                 snprintf(who, sizeof(who), ", %u client%s wait%s", clients, plural(clients),
                         clients == 1 ? "s" : "");
-        snprintf(buf, cap, "%s since %s%s%s%s", waits[g->state], since, who,
-                g->reason[0] ? ": " : "", g->reason);
+        snprintf(buf, cap, "%s since %s%s%s%s%s", waits[g->state], since, who,
+                g->reason[0] ? ": " : "", g->reason, g->reason[0] ? next_step(g) : "");
+}
+
+/* What the journal cannot say itself. */
+static void add_log_room(const struct daemon *d, char *buf, size_t cap)
+{
+        size_t len = strlen(buf);
+
+        if (d->log_room.is_full)
+                snprintf(buf + len, cap - len,
+                        "; nothing is logged: /var/log/journal is full, make room there "
+                        "(journalctl --vacuum-size=100M)");
 }
 
 void daemon_status_line(struct daemon *d, char *buf, size_t cap)
@@ -75,4 +98,5 @@ void daemon_status_line(struct daemon *d, char *buf, size_t cap)
                 streaming_line(d, buf, cap);
         else
                 waiting_line(d, buf, cap);
+        add_log_room(d, buf, cap);
 }

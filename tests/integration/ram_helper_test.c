@@ -157,7 +157,7 @@ static void without_a_helper_the_reason_says_how_to_get_one(void **state)
         fputs(guest, f);
         fclose(f);
         run_daemon(&s);
-        rig_until_status(&s.rig, "absent", "let this user read it, or start vgpud-ram@demo.socket");
+        rig_until_status(&s.rig, "absent", "start vgpud-ram@demo.socket");
         end(&s);
 }
 

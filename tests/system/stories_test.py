@@ -36,17 +36,17 @@ def _story(host, status, journal, doctor):
 
 def the_path_of_the_ram_is_wrong(host):
     _start(host, CONFIG.replace("demo.ram", "dmeo.ram"))
-    _story(host, ["/dev/shm/dmeo.ram"],
+    _story(host, ["/dev/shm/dmeo.ram: no such RAM file", "compare [guest] ram with QEMU's mem-path"],
            ["/dev/shm/dmeo.ram: no such RAM file", "compare [guest] ram with", "mem-path"],
-           ["/dev/shm/dmeo.ram", "[guest] ram"])
+           ["/dev/shm/dmeo.ram", "-> start the virtual machine", "[guest] ram in /etc/vgpud/demo.conf", "correct it"])
 
 
 def the_daemon_may_not_read_the_ram(host):
     host.run("systemctl start vgpu-guest && chgrp root /dev/shm/demo.ram && chmod 600 /dev/shm/demo.ram")
     _start(host, guest=False)
-    _story(host, ["/dev/shm/demo.ram"],
-           ["/dev/shm/demo.ram: not allowed to read", "vgpud(8)"],
-           ["/dev/shm/demo.ram", "setfacl"])
+    _story(host, ["not allowed to read the RAM file (let the daemon's user read it, by group or ACL: see vgpud(8)), or start"],
+           ["/dev/shm/demo.ram: not allowed to read", "vgpud(8)), or start vgpud-ram@demo.socket"],
+           ["/dev/shm/demo.ram", "-> setfacl", "-> see 'permission' above"])
 
 
 def the_machine_is_off(host):
@@ -54,13 +54,15 @@ def the_machine_is_off(host):
     _start(host, CONFIG + "pidfile = /run/demo.pid\n", guest=False)
     host.journal.wait("Streaming from")
     host.run("systemctl kill --signal=KILL vgpu-guest")
-    _story(host, ["off"], ["off"], ["off"])
+    _story(host, ["is off: QEMU's process ended; start it"], ["is off: QEMU's process ended; start it"],
+           ["QEMU's process", "has ended: the virtual machine is off", "-> start the virtual machine"])
 
 
 def the_machine_is_paused(host):
     _stream(host)
     host.run("systemctl kill --signal=STOP vgpu-guest")
-    _story(host, ["stand"], ["paused"], ["paused"])
+    _story(host, ["paused or off; resume or start it"], ["paused or off", "If nobody paused it, look at its QEMU"],
+           ["paused or off", "-> start the virtual machine, or resume it"])
 
 
 def the_producer_was_not_started(host):
@@ -69,14 +71,16 @@ def the_producer_was_not_started(host):
     host.run("systemctl daemon-reload")
     _start(host)
     host.journal.wait(MESSAGE_ID="98e3f6042c304b169f5bbb46fa639893")
-    _story(host, ["start the producer in the guest"], ["No producer in demo", "Start it in the guest"], ["producer"])
+    _story(host, ["start the producer in the guest"], ["No producer in demo", "Start it in the guest"],
+           ["No process in the guest has a region", "-> start the capture program in the guest"])
 
 
 def the_producer_crashed(host):
     _stream(host)
     host.run(f"echo kill >{GUEST}")
     host.journal.wait(MESSAGE_ID="077d55f59d0244d59d1ec413aeb5ab3a")
-    _story(host, ["producer"], ["The producer in demo is gone", "look into the guest"], ["producer"])
+    _story(host, ["start the producer in the guest"], ["The producer in demo is gone", "look into the guest"],
+           ["No process in the guest has a region", "-> start the capture program in the guest"])
 
 
 def the_machine_was_rebooted(host):
@@ -84,7 +88,8 @@ def the_machine_was_rebooted(host):
     mark = host.journal.now()
     host.run(f"echo reboot >{GUEST}")
     host.journal.wait("Streaming from", after=mark)
-    _story(host, ["epoch 2"], ["another guest now", "epoch 2"], ["streaming"])
+    _story(host, ["epoch 2"], ["another guest now", "the guest was reset (epoch 1 ended)", "epoch 2"],
+           ["streaming", "has restarted 1 time"])
 
 
 def a_client_is_not_allowed_in(host):
@@ -94,7 +99,7 @@ def a_client_is_not_allowed_in(host):
     expect(host.run(DOCTOR, user="alice", ok=None), "this user may not connect", "usermod")
     host.run("/usr/libexec/vgpud/vgpu-verify --socket /run/vgpud/demo.sock --frames 1 --seconds 5", user="bob", ok=(1,))
     host.journal.wait(MESSAGE_ID="c6167639fa2545a7a15bb08e5207e2e5")
-    _story(host, ["Streaming"], ["refused", "[access]"], ["clients", "[access]"])
+    _story(host, ["Streaming"], ["refused", "[access]"], ["not allowed to connect", "-> the journal names their uid", "[access]"])
     host.run("/usr/libexec/vgpud/vgpu-verify --socket /run/vgpud/demo.sock --frames 1 --seconds 30", user="carol")
 
 
@@ -111,5 +116,7 @@ def the_disk_for_logs_is_full(host):
              "head -c 9M /dev/zero >/var/log/journal/full; df -h /var/log/journal", ok=None)
     host.run(f"echo restart-producer >{GUEST}")
     host.run("/usr/libexec/vgpud/vgpu-verify --socket /run/vgpud/demo.sock --frames 60 --seconds 30", user="bob")
-    expect(host.run(STATUS), "active (running)", "Streaming")
+    # The daemon looks every ten seconds.
+    host.until(f"systemctl show --property=StatusText {UNIT}", "nothing is logged: /var/log/journal is full, make room there")
+    expect(host.run(STATUS), "active (running)", "Streaming", "journalctl --vacuum-size")
     expect(host.run(DOCTOR, ok=None), "the disk is full", "journalctl --vacuum-size", "frames are not affected")
