@@ -142,6 +142,9 @@ struct reader {
         const char *failure;
 };
 
+static unsigned int n_connected;
+static pthread_barrier_t
+        all_seen; /* a hold counts once the server looks at its page: nobody reads before */
 static unsigned int n_content; /* readers that have all their frames */
 static bool over;
 static unsigned int n_idle; /* readers that want nothing more */
@@ -216,12 +219,14 @@ static void *run(void *arg)
         struct reader *r = arg;
 
         options.flags = r->flags;
-        if (vgpu_client_connect(r->path, &options, &c, NULL) == 0) {
-                read_frames(r, c);
-        } else {
+        if (vgpu_client_connect(r->path, &options, &c, NULL) < 0)
                 r->failure = "no connection";
+        __atomic_fetch_add(&n_connected, 1, __ATOMIC_RELEASE);
+        pthread_barrier_wait(&all_seen);
+        if (c)
+                read_frames(r, c);
+        else
                 __atomic_fetch_add(&n_content, 1, __ATOMIC_RELEASE);
-        }
         __atomic_fetch_add(&n_idle, 1, __ATOMIC_RELEASE);
         pthread_barrier_wait(&all_idle);
         if (c)
@@ -262,6 +267,17 @@ static void turn(struct relay *r)
         r->now_ns = test_now_ns();
         ring_tick(r->ring, r->now_ns);
         relay_turn(r);
+}
+
+/* A client sends PAGE before its connect returns: the turn after that takes it in. */
+static void connect_all(struct relay *r, unsigned int n)
+{
+        while (__atomic_load_n(&n_connected, __ATOMIC_ACQUIRE) < n) {
+                turn(r);
+                sched_yield();
+        }
+        turn(r);
+        pthread_barrier_wait(&all_seen);
 }
 
 static void publish_until(struct relay *r, const unsigned int *count, unsigned int n)
@@ -308,11 +324,13 @@ static void threads_on_one_map_see_whole_frames_and_do_not_race(void **state)
 
         (void)state;
         start(&r);
+        assert_int_equal(pthread_barrier_init(&all_seen, NULL, n + 1), 0);
         assert_int_equal(pthread_barrier_init(&all_idle, NULL, n + 1), 0);
         for (unsigned int i = 0; i < n; i++) {
                 readers[i].path = r.path;
                 assert_int_equal(pthread_create(&readers[i].thread, NULL, run, &readers[i]), 0);
         }
+        connect_all(&r, n);
         publish_until(&r, &n_content, n);
         __atomic_store_n(&over, true, __ATOMIC_RELEASE);
         publish_until(&r, &n_idle, n);
@@ -323,6 +341,7 @@ static void threads_on_one_map_see_whole_frames_and_do_not_race(void **state)
                 if (readers[i].failure)
                         fail_msg("reader %u: %s", i, readers[i].failure);
         }
+        pthread_barrier_destroy(&all_seen);
         pthread_barrier_destroy(&all_idle);
         assert_true(n_shared >= n);
         assert_int_equal(ring_n_lost(r.ring), 0);
