@@ -72,7 +72,7 @@ static void write_export(const char *path)
 
 static int begin(void **state)
 {
-        char export[64], command[256];
+        char export[64], command[512];
 
         (void)state;
         strcpy(dir, "/tmp/events.XXXXXX");

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -574,6 +575,77 @@ static void a_daemon_that_is_stopping_is_no_answer_and_the_next_one_is(void **st
         impostor_stop(&im);
 }
 
+/* Returns when @pid runs no more; SIGCONT sets it going. */
+static void stop_process(pid_t pid)
+{
+        char path[64], line[256];
+        FILE *f;
+
+        kill(pid, SIGSTOP);
+        snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+        do {
+                f = fopen(path, "re");
+                assert_non_null(f);
+                assert_non_null(fgets(line, sizeof(line), f));
+                fclose(f);
+                sched_yield();
+        } while (!strstr(line, ") T "));
+}
+
+static int accept_hello(const struct impostor *im)
+{
+        char buf[256];
+        int fd = accept(im->listen_fd, NULL, NULL);
+
+        assert_true(recv(fd, buf, sizeof(buf), 0) > 0);
+        return fd;
+}
+
+/* It finds both at once when it looks: the client was not connected yet as far as anybody was told. */
+static void a_welcome_with_a_goodbye_behind_it_is_no_answer_either(void **state)
+{
+        const struct ring_config config = {
+                .slots = 3, .slot_bytes = RELAY_BYTES, .generation = 1, .tick_period_ms = 20
+        };
+        struct vgpu_msg_welcome welcome = {
+                .header = message_header(VGPU_MSG_WELCOME, sizeof(welcome)),
+                .granted = VGPU_WANT_RING,
+                .generation = 1,
+        };
+        struct vgpu_msg_goodbye going = {
+                .header = message_header(VGPU_MSG_GOODBYE, sizeof(going)),
+                .reason = VGPU_GOODBYE_STOPPING,
+                .retry_ms = 1,
+        };
+        struct vgpu_client_options options = { .flags = VGPU_CLIENT_NO_RECONNECT |
+                                                        VGPU_CLIENT_NO_WAKE_FD };
+        struct vgpu_client *c;
+        struct impostor im;
+        struct ring *ring;
+        int fd, ring_of;
+        pid_t client;
+
+        (void)state;
+        impostor_start(&im);
+        assert_int_equal(ring_new(&config, &ring), 0);
+        ring_of = ring_fd(ring);
+        client = fork();
+        if (client == 0)
+                _exit(vgpu_client_connect(im.path, &options, &c, NULL) != 0);
+        fd = accept_hello(&im);
+        stop_process(client);
+        assert_true(message_send(fd, &welcome, sizeof(welcome), NULL, 0, &ring_of, 1) >= 0);
+        assert_true(message_send(fd, &going, sizeof(going), NULL, 0, NULL, 0) >= 0);
+        kill(client, SIGCONT);
+        close(fd);
+        fd = accept_hello(&im);
+        assert_true(message_send(fd, &welcome, sizeof(welcome), NULL, 0, &ring_of, 1) >= 0);
+        assert_int_equal(process_wait(client), 0);
+        close(fd);
+        ring_free(ring);
+        impostor_stop(&im);
+}
+
 static void silence_times_out(void **state)
 {
         struct vgpu_client_options options = { .timeout_ms = 20 };
@@ -882,6 +954,7 @@ int main(void)
                 cmocka_unit_test(without_a_daemon_connect_says_so),
                 cmocka_unit_test(a_daemon_of_another_major_is_refused_with_its_own_words),
                 cmocka_unit_test(a_daemon_that_is_stopping_is_no_answer_and_the_next_one_is),
+                cmocka_unit_test(a_welcome_with_a_goodbye_behind_it_is_no_answer_either),
                 cmocka_unit_test(silence_times_out),
                 cmocka_unit_test(a_ring_that_could_fault_is_not_taken),
                 cmocka_unit_test(a_descriptor_that_lies_is_not_believed),

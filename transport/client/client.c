@@ -146,10 +146,12 @@ int vgpu_client_connect(const char *path, const struct vgpu_client_options *opti
         wait_daemon = options->flags & VGPU_CLIENT_WAIT_DAEMON;
 
         err = client_init(c, path, options);
+        c->connecting = !wait_daemon;
         if (err == 0)
                 err = connection_start(c, monotonic_ns());
         if ((err == 0 || next_may_answer(c)) && !wait_daemon)
                 err = first_welcome(c);
+        c->connecting = false;
         if (err < 0 && wait_daemon && c->due_ns != 0 && err != -ENAMETOOLONG)
                 err = 0;
         if (err < 0) {

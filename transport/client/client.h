@@ -41,6 +41,7 @@ struct vgpu_client {
         uint64_t due_ns;   /* next try in OFFLINE, deadline in HELLO */
         uint32_t backoff_ms;
         bool was_online;
+        bool connecting;   /* vgpu_client_connect() has not returned: nobody had what is lost */
         int last_error;    /* of the last attempt that failed */
         uint64_t random;   /* spreads retries; never 0 */
         bool turned_away;  /* by the goodbye below, on this connection */

@@ -50,7 +50,7 @@ int connection_lose(struct vgpu_client *c, int error, uint64_t now_ns)
         c->last_error = error;
         if (error == -EPROTONOSUPPORT)
                 c->gone_for_good = error;
-        else if (c->was_online && (c->flags & VGPU_CLIENT_NO_RECONNECT))
+        else if (c->was_online && !c->connecting && (c->flags & VGPU_CLIENT_NO_RECONNECT))
                 c->gone_for_good = -ENOTCONN;
 
         if (c->gone_for_good)
