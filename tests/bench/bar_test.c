@@ -60,6 +60,7 @@ static void figures_survive_the_way_through_their_file(void **state)
         assert_float_equal(file.record[0].figures.median, 12.5, 0);
         assert_int_equal(file.record[1].figures.n, 0);
         figures_file_deinit(&file);
+        bench_report_deinit(&report);
 }
 
 static void the_worst_target_of_a_row_is_what_it_exceeds_by(void **state)
@@ -86,6 +87,7 @@ static void the_worst_target_of_a_row_is_what_it_exceeds_by(void **state)
         assert_true(figures_excess(&file.record[3], &excess, &value));
         assert_float_equal(excess, 1, 0);
         figures_file_deinit(&file);
+        bench_report_deinit(&report);
 }
 
 static void a_row_of_the_bar_holds_when_all_it_is_about_does(void **state)
@@ -119,6 +121,7 @@ static void a_row_of_the_bar_holds_when_all_it_is_about_does(void **state)
         assert_string_equal(bar_verdict_text(&about, &v, text, sizeof(text)),
                 "no: 12.00, 20 % beyond (1080p: take); 2 of 3 hold");
         figures_file_deinit(&file);
+        bench_report_deinit(&report);
 }
 
 static void what_was_not_measured_says_how_or_why(void **state)
@@ -144,6 +147,7 @@ static void what_was_not_measured_says_how_or_why(void **state)
         assert_string_equal(bar_verdict_text(&about, &v, text, sizeof(text)),
                 "not measured: skipped: no such thing");
         figures_file_deinit(&file);
+        bench_report_deinit(&report);
 }
 
 static void a_file_of_another_form_is_refused(void **state)

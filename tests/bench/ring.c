@@ -209,7 +209,7 @@ int main(int argc, char **argv)
                 .cost = true };
         struct files files = { .log = "/dev/null" };
         struct scene_options scene = { .interrupted = &interrupted };
-        struct bench_report report = { 0 };
+        static struct bench_report report; /* reachable at the end: nobody frees it */
         static struct plan plan;
         char programs[400];
         bool done;

@@ -28,6 +28,20 @@ static void must_fit(unsigned n, unsigned max, const char *what)
         exit(1);
 }
 
+void bench_report_deinit(struct bench_report *report)
+{
+        for (unsigned i = 0; i < report->n_tables; i++) {
+                struct bench_table *t = report->table[i];
+
+                for (unsigned k = 0; k < t->n_rows; k++) {
+                        free(t->row[k]->sample);
+                        free(t->row[k]);
+                }
+                free(t);
+        }
+        *report = (struct bench_report){ 0 };
+}
+
 struct bench_table *bench_table_add(
         struct bench_report *report, const char *id, const char *unit, const char *title)
 {

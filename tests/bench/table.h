@@ -68,6 +68,9 @@ struct bench_report {
         unsigned n_tables;
 };
 
+/* Frees tables and rows; the report is empty again. Programs that end with it need not. */
+void bench_report_deinit(struct bench_report *report);
+
 /* Tables and rows are printed in the order in which they were added. */
 struct bench_table *bench_table_add(
         struct bench_report *report, const char *id, const char *unit, const char *title);

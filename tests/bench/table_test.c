@@ -16,7 +16,7 @@ static struct bench_row *new_row(void)
         static struct bench_report report;
         struct bench_table *t;
 
-        report = (struct bench_report){ 0 };
+        bench_report_deinit(&report);
         t = bench_table_add(&report, "t", "us", "a table");
         return bench_row_add(t, "group", "row %d", 1);
 }
@@ -116,6 +116,7 @@ static char *written(void (*write)(FILE *f, const struct bench_report *report))
         bench_row_note(t->row[1], "skipped: %s", "no such thing");
         write(f, &report);
         fclose(f);
+        bench_report_deinit(&report);
         return text;
 }
 
@@ -170,6 +171,7 @@ static void figures_that_were_given_are_judged_like_ones_that_were_sampled(void 
         assert_int_equal(bench_row_holds(row), BENCH_HOLDS);
         bench_row_give(row, (struct bench_figures){ 10, 20, 31, 40, 1000 });
         assert_int_equal(bench_row_holds(row), BENCH_MISSED);
+        bench_report_deinit(&report);
 }
 
 int main(void)

@@ -47,7 +47,7 @@ chmod 644 "$dir/demo.conf"
 
 # Looking for leaks takes ptrace(), which is refused.
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0
-systemd-socket-activate --seqpacket -l "$dir/run/helper.sock" "$under" "$vgpud_ram" --config "$dir/demo.conf" \
+systemd-socket-activate -E ASAN_OPTIONS --seqpacket -l "$dir/run/helper.sock" "$under" "$vgpud_ram" --config "$dir/demo.conf" \
         --user 65533 <"$dir/names" >"$dir/helper.said" 2>&1 &
 helper=$!
 until [[ -S $dir/run/helper.sock ]]; do kill -0 "$helper" || fail "nobody listens for the helper"; done
