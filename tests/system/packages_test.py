@@ -65,8 +65,9 @@ def a_removal_stops_everything_and_keeps_the_configuration(host):
     expect(host.run("systemctl is-system-running; systemctl --failed --no-legend", ok=None), "running")
     # And back again, with what was configured.
     _install(host)
+    mark = host.journal.now()
     host.run(f"systemctl start vgpu-guest && systemctl start {UNIT}")
-    host.journal.wait("Streaming from", after=host.journal.now() - 1)
+    host.journal.wait("Streaming from", after=mark)
 
 
 def a_purge_leaves_only_what_an_administrator_wrote(host):
