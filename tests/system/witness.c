@@ -23,7 +23,7 @@
 #include "vgpu_client.h"
 
 #define MAX_CLIENTS        64
-#define CONNECT_TIMEOUT_MS 30000 /* how long the longest took is said */
+#define CONNECT_TIMEOUT_MS 5000
 
 struct witness {
         struct vgpu_client *client;
