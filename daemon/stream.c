@@ -384,7 +384,7 @@ int stream_look(struct stream *s, const struct stream_view *view, enum pacer_saw
                 return news;
         if (news & VGPUP_NEWS_FRAME)
                 r = look_at_frame(s, view, frame_id, ret_saw);
-        if (r >= 0)
+        if (r >= 0 && (news == VGPUP_NEWS_CURSOR || vgpup_cursor_stirs(view->region, view->mem)))
                 r = look_at_cursor(s, view);
         return r < 0 ? r : 0;
 }

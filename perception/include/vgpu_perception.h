@@ -329,15 +329,23 @@ int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id);
 #define VGPUP_NEWS_CURSOR 2 /* a report that vgpup_read_cursor() has not returned yet */
 
 /**
- * vgpup_glance() - is there a newer frame, or another report of the cursor?
- * @ret_frame_id: newest published frame_id, with VGPUP_NEWS_FRAME
+ * vgpup_glance() - is it worth to look for a newer frame, or another report of the cursor?
+ * @ret_frame_id: newest frame_id, with VGPUP_NEWS_FRAME
  *
- * vgpup_peek() for both, at the cost of one: who looks a thousand times a second pays for the lines of memory that are not in
- * a cache any more, and most looks find nothing.
+ * What it says is a hint: kernel, process, entries and identity are read before, and not again behind it. Whoever acts on it
+ * reads what it told of, and does that at once: vgpup_sample_open() or vgpup_read_cursor() right behind a glance reads in the
+ * window that the glance opened, and what comes of it is proven over all of that window. Kernel and process are looked at
+ * twice for a frame then, not four times.
  *
  * Return: a set of VGPUP_NEWS_*, 0 (nothing new), < 0.
  */
 int vgpup_glance(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id);
+
+/*
+ * Is it worth to call vgpup_read_cursor()? A hint as well, of one word, where the block was when a window was opened last:
+ * for somebody who has just read something else and would not pay for a window in which there is nothing.
+ */
+bool vgpup_cursor_stirs(const vgpup_region *r, vmie_mem *m);
 
 /* Why the last lossy call on a handle returned 0; for counters and for people. */
 enum vgpup_skip {

@@ -119,7 +119,7 @@ static void fill_sample(vgpup_region *r, const struct slot_copy *copy, struct vg
         r->sample.open = true;
 }
 
-/* One look at the newest slot. Return: 1, 0 with r->skip set, or < 0. */
+/* One look at the newest slot, in a window of its own or a glance's. Return: 1, 0 with r->skip set, or < 0. */
 static int try_open(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sample *ret)
 {
         struct slot_copy copy;
@@ -127,7 +127,7 @@ static int try_open(vgpup_region *r, vmie_mem *m, size_t cap, struct vgpup_sampl
         uint64_t bytes;
         int rc;
 
-        rc = region_open_window(r, m);
+        rc = region_enter_window(r, m);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
         rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest), &latest, sizeof(latest));
@@ -372,55 +372,76 @@ int vgpup_sample_frame(
         return rc;
 }
 
+/* Is there another report of the cursor? One that is being written is the next look's. Return: 1, 0, or a read error. */
+static int read_stir(const vgpup_region *r, vmie_mem *m)
+{
+        uint32_t seq;
+        int rc;
+
+        rc = window_read(&r->window, m, offsetof(vgpu_producer_t, cursor_seq), &seq, sizeof(seq));
+        return rc < 0 ? rc : seq != r->cursor_seq && !(seq & 1);
+}
+
 /* What of @wanted is new, by two words of the block. Return: a set of VGPUP_NEWS_*, or a read error. */
 static int read_news(const vgpup_region *r, vmie_mem *m, int wanted, uint64_t *ret_frame_id)
 {
-        uint32_t cursor_seq = r->cursor_seq;
-        int rc;
+        int rc, stirs = 0;
 
         rc = window_read(&r->window, m, offsetof(vgpu_producer_t, latest_frame_id), ret_frame_id,
                 sizeof(*ret_frame_id));
         if (rc == 0 && wanted & VGPUP_NEWS_CURSOR)
-                rc = window_read(&r->window, m, offsetof(vgpu_producer_t, cursor_seq), &cursor_seq,
-                        sizeof(cursor_seq));
+                rc = stirs = read_stir(r, m);
         if (rc < 0)
                 return rc;
-        /* A report that is being written is the next look's. */
         return (*ret_frame_id > r->last_frame_id ? VGPUP_NEWS_FRAME : 0) |
-               (cursor_seq != r->cursor_seq && !(cursor_seq & 1) ? VGPUP_NEWS_CURSOR : 0);
+               (stirs ? VGPUP_NEWS_CURSOR : 0);
 }
 
+/* Opens a window and reads what is new. Return: as read_news(), 0 with r->skip set. */
 static int look_for(vgpup_region *r, vmie_mem *m, int wanted, uint64_t *ret_frame_id)
 {
-        uint64_t frame_id;
-        int rc, news;
+        int rc;
 
         r->skip = VGPUP_SKIP_NONE;
         rc = region_open_window(r, m);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
-        news = read_news(r, m, wanted, &frame_id);
-        if (news < 0)
-                return news;
+        rc = read_news(r, m, wanted, ret_frame_id);
         /* "Nothing newer" tells nobody anything, so it needs no second look. */
-        if (news == 0)
-                return region_skip(r, VGPUP_SKIP_NOT_FRESH);
+        return rc == 0 ? region_skip(r, VGPUP_SKIP_NOT_FRESH) : rc;
+}
+
+int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
+{
+        uint64_t frame_id;
+        int rc;
+
+        rc = look_for(r, m, VGPUP_NEWS_FRAME, &frame_id);
+        if (rc <= 0)
+                return rc;
         rc = window_close(&r->window, m, NULL);
         if (rc == 0)
                 return region_skip(r, VGPUP_SKIP_REMAPPED);
-        if (rc < 0)
-                return rc;
+        if (rc == 1)
+                *ret_frame_id = frame_id;
+        return rc;
+}
+
+int vgpup_glance(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
+{
+        uint64_t frame_id;
+        int news;
+
+        news = look_for(r, m, VGPUP_NEWS_FRAME | VGPUP_NEWS_CURSOR, &frame_id);
+        if (news <= 0)
+                return news;
+        r->glanced = true;
         if (news & VGPUP_NEWS_FRAME)
                 *ret_frame_id = frame_id;
         return news;
 }
 
-int vgpup_peek(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
+bool vgpup_cursor_stirs(const vgpup_region *r, vmie_mem *m)
 {
-        return look_for(r, m, VGPUP_NEWS_FRAME, ret_frame_id);
-}
-
-int vgpup_glance(vgpup_region *r, vmie_mem *m, uint64_t *ret_frame_id)
-{
-        return look_for(r, m, VGPUP_NEWS_FRAME | VGPUP_NEWS_CURSOR, ret_frame_id);
+        return read_stir(r, m) == 1;
 }

@@ -53,7 +53,7 @@ static int read_line(vgpup_region *r, vmie_mem *m, uint32_t offset, struct line 
         int rc;
 
         r->skip = VGPUP_SKIP_NONE;
-        rc = region_open_window(r, m);
+        rc = region_enter_window(r, m);
         if (rc <= 0)
                 return rc < 0 ? rc : region_skip(r, VGPUP_SKIP_TRANSITION);
         rc = read_seqlocked(r, m, offset, line);
@@ -93,6 +93,7 @@ int vgpup_read_geometry(vgpup_region *r, vmie_mem *m, vgpup_geometry *out)
         const vgpu_producer_t *b = &line.block;
         int rc;
 
+        r->glanced = false; /* no glance tells of it: its window may be an old one */
         rc = read_line(r, m, GEOMETRY_LINE, &line);
         if (rc <= 0)
                 return rc;

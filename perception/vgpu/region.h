@@ -21,6 +21,7 @@ struct vgpup_region {
                 bool open;
                 bool torn; /* refused for its seq alone, in the window that is still the last one */
         } sample;
+        bool glanced; /* the window was opened by a glance, and nobody has read anything else in it */
         uint64_t last_frame_id;
         uint64_t n_torn;
         uint32_t cursor_seq; /* of the last report read; odd: none yet */
@@ -40,7 +41,17 @@ static inline int region_open_window(vgpup_region *r, vmie_mem *m)
 {
         r->sample.open = false;
         r->sample.torn = false;
+        r->glanced = false;
         return window_open(&r->window, m);
+}
+
+/* The window that a glance has just opened for this, or a new one. Return: as window_open(). */
+static inline int region_enter_window(vgpup_region *r, vmie_mem *m)
+{
+        if (!r->glanced)
+                return region_open_window(r, m);
+        r->glanced = false;
+        return 1;
 }
 
 #endif /* VGPU_REGION_H */

@@ -492,8 +492,74 @@ static void a_glance_says_whether_there_is_a_newer_frame_or_report(void **state)
         assert_int_equal(vgpup_glance(f.region, f.m, &id), 0);
         f.r.block->cursor_seq += 1;
         assert_int_equal(vgpup_glance(f.region, f.m, &id), VGPUP_NEWS_CURSOR);
+        assert_true(vgpup_cursor_stirs(f.region, f.m));
+        assert_int_equal(vgpup_read_cursor(f.region, f.m, &c), 1);
+        assert_false(vgpup_cursor_stirs(f.region, f.m));
         f.r.block->magic = 0;
         assert_true(vgpup_glance(f.region, f.m, &id) < 0);
+        fixture_close(&f);
+}
+
+/* The kernel's header is among what a window reads first and last: who reads it how often has opened or closed how many. */
+static size_t anchors_read_by(struct fixture *f, int (*call)(struct fixture *f))
+{
+        size_t before = f->w.image.n_watched;
+
+        assert_true(call(f) > 0);
+        return f->w.image.n_watched - before;
+}
+
+static int glance(struct fixture *f)
+{
+        return vgpup_glance(f->region, f->m, &(uint64_t){ 0 });
+}
+
+static int open_sample(struct fixture *f)
+{
+        struct vgpup_sample sample;
+
+        return vgpup_sample_open(f->region, f->m, SIZE_MAX, &sample);
+}
+
+static int read_cursor(struct fixture *f)
+{
+        vgpup_cursor c;
+
+        return vgpup_read_cursor(f->region, f->m, &c);
+}
+
+static int read_geometry(struct fixture *f)
+{
+        vgpup_geometry g;
+
+        return vgpup_read_geometry(f->region, f->m, &g);
+}
+
+static void nothing_to_do(void *ctx, size_t nth)
+{
+        (void)ctx;
+        (void)nth;
+}
+
+static void what_is_read_right_behind_a_glance_is_read_in_its_window(void **state)
+{
+        struct fixture f;
+
+        (void)state;
+        fixture_open(&f);
+        f.w.image.watch_gpa =
+                image_translate(&f.w.image, f.w.kcr3, WINDOWS_KERNEL_BASE + RVA_NT_HEADERS);
+        f.w.image.watch_bytes = 4;
+        f.w.image.on_watch = nothing_to_do;
+        assert_int_equal(anchors_read_by(&f, glance), 1);
+        assert_int_equal(anchors_read_by(&f, open_sample), 0);
+        assert_int_equal(anchors_read_by(&f, open_sample), 1); /* a window is one sample's */
+        assert_int_equal(anchors_read_by(&f, glance), 1);
+        assert_int_equal(anchors_read_by(&f, read_cursor), 1); /* closes it */
+        assert_int_equal(anchors_read_by(&f, read_cursor), 2);
+        assert_int_equal(anchors_read_by(&f, glance), 1);
+        assert_int_equal(
+                anchors_read_by(&f, read_geometry), 2); /* a glance does not tell of that */
         fixture_close(&f);
 }
 
@@ -523,6 +589,7 @@ int main(void)
                 cmocka_unit_test(a_sample_is_begin_copy_and_commit),
                 cmocka_unit_test(a_peek_says_whether_a_newer_frame_is_there),
                 cmocka_unit_test(a_glance_says_whether_there_is_a_newer_frame_or_report),
+                cmocka_unit_test(what_is_read_right_behind_a_glance_is_read_in_its_window),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

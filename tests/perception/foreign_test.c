@@ -281,6 +281,57 @@ static void no_change_at_any_read_lets_a_foreign_byte_through(void **state)
         scene_strike(&s);
 }
 
+/* As the daemon does it: the sample begins in the window that a glance has opened. */
+static int sample_behind_a_glance(struct fixture *f)
+{
+        struct vgpup_sample sample;
+        uint64_t id;
+        int r;
+
+        r = vgpup_glance(f->region, f->m, &id);
+        if (r <= 0 || !(r & VGPUP_NEWS_FRAME))
+                return r < 0 ? r : 0;
+        r = vgpup_sample_open(f->region, f->m, SIZE_MAX, &sample);
+        if (r == 1)
+                r = vgpup_sample_map(
+                        f->region, f->m, &sample, &(struct gva_part){ 0, sample.bytes }, 1);
+        for (size_t i = 0; r == 1 && i < sample.n_extents; i++)
+                if (gpa_read(f->m, sample.extents[i].gpa, f->buf + sample.extents[i].offset,
+                            sample.extents[i].len) < 0)
+                        return 0;
+        if (r == 1)
+                r = vgpup_sample_commit(f->region, f->m, &sample);
+        if (r == 1)
+                f->info = (vgpup_frame_info){ .desc = sample.desc, .bytes = sample.bytes };
+        return r;
+}
+
+static void no_change_between_a_glance_and_its_sample_lets_a_foreign_byte_through(void **state)
+{
+        uint64_t next_page;
+        struct scene s;
+        size_t total;
+
+        (void)state;
+        scene_set(&s);
+        next_page = s.f.w.image.next_page;
+        scene_reset(&s, next_page);
+        assert_int_equal(sample_behind_a_glance(&s.f), 1);
+        assert_frame(s.f.buf, FRAME_BYTES, 2);
+        total = s.f.w.image.n_reads;
+        for (size_t c = 0; c < N_CHANGES; c++) {
+                for (size_t n = 1; n <= total; n++) {
+                        scene_reset(&s, next_page);
+                        s.change = &changes[c];
+                        s.f.w.image.change = apply_change;
+                        s.f.w.image.change_ctx = &s;
+                        s.f.w.image.change_at = n;
+                        expect_own_bytes(&s, sample_behind_a_glance(&s.f), changes[c].name, n);
+                }
+        }
+        scene_strike(&s);
+}
+
 static void change_in_copy(void *ctx, size_t nth)
 {
         struct scene *s = ctx;
@@ -640,6 +691,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(no_change_at_any_read_lets_a_foreign_byte_through),
+                cmocka_unit_test(
+                        no_change_between_a_glance_and_its_sample_lets_a_foreign_byte_through),
                 cmocka_unit_test(a_change_in_the_middle_of_the_copy_has_its_own_answer),
                 cmocka_unit_test(what_is_torn_down_in_two_steps_lets_no_byte_through),
                 cmocka_unit_test(a_writer_that_never_settles_is_left_alone_after_some_tries),
