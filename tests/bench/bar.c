@@ -2,6 +2,7 @@
 #include "bar.h"
 
 #include <fnmatch.h>
+#include <math.h>
 #include <stdio.h>
 
 const struct bar_row bar[] = {
@@ -50,25 +51,26 @@ static bool counts(const struct bar_row *row, const struct figures_record *r)
 
 struct bar_verdict bar_judge(const struct bar_row *row, const struct figures_file *file)
 {
-        struct bar_verdict v = { .holds = BENCH_NOT_MEASURED, .reason = "" };
+        struct bar_verdict v = {
+                .holds = BENCH_NOT_MEASURED, .n_runs = file->n_runs, .reason = ""
+        };
 
         for (size_t i = 0; i < file->n_records; i++) {
                 const struct figures_record *r = &file->record[i];
-                double excess, value;
+                struct figures_excess by;
 
                 if (!counts(row, r))
                         continue;
-                if (!figures_excess(r, &excess, &value)) {
+                if (!figures_excess(r, &by)) {
                         v.reason = r->note;
                         continue;
                 }
                 v.n++;
-                v.n_held += excess <= 0;
-                if (v.worst && excess <= v.excess)
+                v.n_held += by.excess <= 0;
+                if (v.worst && by.excess <= v.by.excess)
                         continue;
                 v.worst = r;
-                v.excess = excess;
-                v.value = value;
+                v.by = by;
         }
         if (v.n > 0)
                 v.holds = v.n_held == v.n ? BENCH_HOLDS : BENCH_MISSED;
@@ -86,7 +88,7 @@ const char *bar_verdict_text(
                         v->reason[0] != '\0' ? "" : row->program);
                 return text;
         }
-        bench_number(v->value, number, sizeof(number));
+        bench_number(v->by.value, number, sizeof(number));
         snprintf(where, sizeof(where), "%s%s%s", v->worst->group,
                 v->worst->group[0] != '\0' ? ": " : "", v->worst->row);
         if (v->holds == BENCH_HOLDS && v->n == 1)
@@ -94,9 +96,32 @@ const char *bar_verdict_text(
         else if (v->holds == BENCH_HOLDS)
                 snprintf(text, size, "yes: %s at worst (%s)", number, where);
         else if (v->n == 1)
-                snprintf(text, size, "no: %s, %.0f %% beyond", number, 100 * v->excess);
+                snprintf(text, size, "no: %s, %.0f %% beyond", number, 100 * v->by.excess);
         else
                 snprintf(text, size, "no: %s, %.0f %% beyond (%s); %u of %u hold", number,
-                        100 * v->excess, where, v->n_held, v->n);
+                        100 * v->by.excess, where, v->n_held, v->n);
+        return text;
+}
+
+const char *bar_runs_text(const struct bar_verdict *v, char *text, size_t size)
+{
+        double least = INFINITY, most = -INFINITY;
+        size_t at = 0;
+        char number[32];
+
+        text[0] = '\0';
+        if (!v->worst || v->n_runs < 2)
+                return text;
+        for (unsigned i = 0; i < v->n_runs && at < size; i++) {
+                double value = v->by.run[i];
+
+                at += (size_t)snprintf(text + at, size - at, "%s%s", i > 0 ? ", " : "",
+                        isnan(value) ? "-" : bench_number(value, number, sizeof(number)));
+                least = fmin(least, value);
+                most = fmax(most, value);
+        }
+        if (at < size)
+                snprintf(text + at, size - at, ", spread %s",
+                        bench_number(most - least, number, sizeof(number)));
         return text;
 }

@@ -22,14 +22,18 @@ struct bar_verdict {
         unsigned n, n_held;     /* rows that count, and of them held */
         /* the one that is nearest to its limit, or farthest beyond it; NULL: none was measured */
         const struct figures_record *worst;
-        double excess, value;
+        struct figures_excess by; /* how far it is, and what that is in each run */
+        unsigned n_runs;
         const char *reason; /* why it was not measured: the benchmark's own note, or ""  */
 };
 
 struct bar_verdict bar_judge(const struct bar_row *row, const struct figures_file *file);
 
-/* "no: 1.23, 12 % beyond (1080p, contiguous: sample and publish); 3 of 6 hold". Return: @text. */
+/* By the median of the runs: "no: 1.23, 12 % beyond (1080p, contiguous: sample and publish); 3 of 6 hold". Return: @text. */
 const char *bar_verdict_text(
         const struct bar_row *row, const struct bar_verdict *verdict, char *text, size_t size);
+
+/* "0.310, 0.290, 0.300, spread 0.020": what came of each run; "" where there was only one. Return: @text. */
+const char *bar_runs_text(const struct bar_verdict *verdict, char *text, size_t size);
 
 #endif /* BENCH_BAR_H */

@@ -12,100 +12,72 @@
 
 #include "bar.h"
 #include "host.h"
+#include "sources.h"
 
 #define BEGIN_MARK "<!-- figures: from here to the end mark written by script/bench --document -->"
 #define END_MARK   "<!-- figures: end -->"
 
-static const char *const programs[] = { "copy", "find", "pace", "ring", "footprint", "scale",
-        "soak" };
-
-#define N_PROGRAMS (sizeof(programs) / sizeof(programs[0]))
-
-/* What a program measured, and on which machine. */
-struct source {
-        struct figures_file file;
-        char machine[512];
-        bool there;
-};
-
 static void usage(FILE *f)
 {
-        fputs("Usage: vgpu-bench-bar [--document FILE] [--figures FILE] FOLDER | --host\n\n"
+        fputs("Usage: vgpu-bench-bar [OPTION...] FOLDER | --host\n\n"
               "Prints what the product is held to, and whether it holds by the figures in FOLDER,\n"
-              "where script/bench wrote them.\n\n"
+              "where script/bench wrote them; of several runs, by the median of each figure.\n\n"
+              "  --program NAME   only what this benchmark measures\n"
               "  --document FILE  write that into FILE, between its two marks, too\n"
               "  --figures FILE   write all of the figures there, as tables\n"
+              "  --charts FOLDER  draw them there, as NAME.svg\n"
               "  --host           only say which machine this is\n\n"
               "Exit status: 0 said, 1 it could not be, 2 wrong usage.\n",
                 f);
 }
 
-static void read_machine(const char *folder, const char *program, char *text, int size)
-{
-        char path[4096];
-        FILE *f;
-
-        snprintf(path, sizeof(path), "%s/%s.machine", folder, program);
-        f = fopen(path, "re");
-        if (!f || !fgets(text, size, f))
-                snprintf(text, (size_t)size, "a machine that was not noted");
-        text[strcspn(text, "\n")] = '\0';
-        if (f)
-                fclose(f);
-}
-
-static bool read_source(const char *folder, const char *program, struct source *s)
-{
-        char path[4096];
-        int r;
-
-        snprintf(path, sizeof(path), "%s/%s.csv", folder, program);
-        r = figures_file_read(&s->file, path);
-        if (r < 0 && r != -ENOENT)
-                fprintf(stderr, "vgpu-bench-bar: %s: %s\n", path, strerror(-r));
-        s->there = r == 0;
-        if (s->there)
-                read_machine(folder, program, s->machine, sizeof(s->machine));
-        return r == 0 || r == -ENOENT;
-}
-
-static const struct source *source_of(const struct source *sources, const char *program)
-{
-        for (size_t i = 0; i < N_PROGRAMS; i++)
-                if (strcmp(programs[i], program) == 0)
-                        return &sources[i];
-        return NULL;
-}
-
 /* ---- the bar ------------------------------------------------------------------------------------------------------- */
 
-static void print_bar(FILE *f, const struct source *sources, bool markdown)
+static void print_row(
+        FILE *f, const struct bar_row *row, const struct bar_verdict *v, bool markdown)
 {
-        unsigned n[BENCH_NOT_MEASURED + 1] = { 0 };
+        char text[512], runs[256];
 
-        fputs(markdown ? "| what | target | holds |\n|---|---|---|\n" : "\nThe bar\n", f);
+        bar_verdict_text(row, v, text, sizeof(text));
+        bar_runs_text(v, runs, sizeof(runs));
+        if (markdown)
+                fprintf(f, "| %s | %s | %s | %s |\n", row->what, row->target, text, runs);
+        else
+                fprintf(f, "%-60s %-55s %s%s%s\n", row->what, row->target, text,
+                        runs[0] != '\0' ? "; runs " : "", runs);
+}
+
+/* @only: NULL, or the one program whose rows are meant. */
+static void print_bar(FILE *f, const struct source *sources, const char *only, bool markdown)
+{
+        unsigned n[BENCH_NOT_MEASURED + 1] = { 0 }, n_rows = 0, n_runs = FIGURES_RUNS;
+
+        fputs(markdown ? "| what | target | holds | each run |\n|---|---|---|---|\n"
+                       : "\nThe bar\n",
+                f);
         for (size_t i = 0; i < n_bar; i++) {
-                struct bar_verdict v =
-                        bar_judge(&bar[i], &source_of(sources, bar[i].program)->file);
-                char text[512];
+                const struct source *s = source_of(sources, bar[i].program);
+                struct bar_verdict v = bar_judge(&bar[i], &s->file);
 
-                bar_verdict_text(&bar[i], &v, text, sizeof(text));
-                fprintf(f, markdown ? "| %s | %s | %s |\n" : "%-60s %-55s %s\n", bar[i].what,
-                        bar[i].target, text);
+                if (only && strcmp(only, bar[i].program) != 0)
+                        continue;
+                print_row(f, &bar[i], &v, markdown);
                 n[v.holds]++;
+                n_rows++;
+                if (v.holds != BENCH_NOT_MEASURED && s->file.n_runs < n_runs)
+                        n_runs = s->file.n_runs;
         }
-        fprintf(f, "\n%u of %zu rows hold, %u do not, %u were not measured.\n", n[BENCH_HOLDS],
-                n_bar, n[BENCH_MISSED], n[BENCH_NOT_MEASURED]);
+        fprintf(f, "\n%u of %u rows hold, %u do not, %u were not measured", n[BENCH_HOLDS], n_rows,
+                n[BENCH_MISSED], n[BENCH_NOT_MEASURED]);
+        if (n[BENCH_NOT_MEASURED] == n_rows)
+                fputs(".\n", f);
+        else if (n_runs > 1)
+                fprintf(f, ": by the median of %u runs.\n", n_runs);
+        else
+                fputs(": by one run.\n", f);
 }
 
 /* ---- documents ----------------------------------------------------------------------------------------------------- */
-
-static void print_sources(FILE *f, const struct source *sources)
-{
-        for (size_t i = 0; i < N_PROGRAMS; i++)
-                if (sources[i].there)
-                        fprintf(f, "- %s: %s\n", programs[i], sources[i].machine);
-}
 
 /*
  * Copies @from to @to up to and with the line @mark (NULL: to the end), or only looks for it when @to is NULL. Return: whether it
@@ -131,9 +103,9 @@ static bool rewrite(FILE *from, FILE *to, const struct source *sources)
         if (!pass(from, to, BEGIN_MARK))
                 return false;
         fputc('\n', to);
-        print_bar(to, sources, true);
+        print_bar(to, sources, NULL, true);
         fputs("\nMeasured on:\n\n", to);
-        print_sources(to, sources);
+        sources_describe(to, sources);
         fputc('\n', to);
         if (!pass(from, NULL, END_MARK))
                 return false;
@@ -173,22 +145,30 @@ static void print_number(FILE *f, bool known, double value)
 
 static void print_record(FILE *f, const struct figures_record *r)
 {
+        const struct figures_run *m = &r->middle;
+
         fprintf(f, "| %s%s%s |", r->group, r->group[0] != '\0' ? ": " : "", r->row);
-        print_number(f, r->figures.n > 0, r->figures.median);
-        print_number(f, r->figures.n > 0, r->figures.p95);
-        print_number(f, r->figures.n > 0, r->figures.p99);
-        print_number(f, r->figures.n > 0, r->figures.max);
-        fprintf(f, " %zu |", r->figures.n);
-        print_number(f, r->has_ratio, r->ratio);
-        fprintf(f, " %s | %s%s%s |\n", r->holds, r->target,
+        print_number(f, m->figures.n > 0, m->figures.median);
+        print_number(f, m->figures.n > 0, m->figures.p95);
+        print_number(f, m->figures.n > 0, m->figures.p99);
+        print_number(f, m->figures.n > 0, m->figures.max);
+        fprintf(f, " %zu |", m->figures.n);
+        print_number(f, m->has_ratio, m->ratio);
+        fprintf(f, " %s | %s%s%s |\n", bench_holds_text(figures_holds(r)), r->target,
                 r->target[0] != '\0' && r->note[0] != '\0' ? "; " : "", r->note);
 }
 
-static void print_source(FILE *f, const char *program, const struct source *s)
+static void print_source(FILE *f, const struct source *s)
 {
         const char *table = "";
 
-        fprintf(f, "\n## %s\n\n%s\n\n![Medians](charts/%s.svg)\n", program, s->machine, program);
+        fprintf(f, "\n## %s\n\n", s->program);
+        if (s->file.n_runs > 1)
+                fprintf(f,
+                        "Each figure is the median of what %u runs made of it, *n* all that they "
+                        "measured.\n\n",
+                        s->file.n_runs);
+        fprintf(f, "![Medians](charts/%s.svg)\n", s->program);
         for (size_t i = 0; i < s->file.n_records; i++) {
                 const struct figures_record *r = &s->file.record[i];
 
@@ -197,7 +177,7 @@ static void print_source(FILE *f, const char *program, const struct source *s)
                                 "\n**%s** (%s)\n\n| | median | p95 | p99 | max | n | ratio | holds "
                                 "| "
                                 "target |\n|---|---|---|---|---|---|---|---|---|\n",
-                                r->table, r->unit);
+                                r->title, r->unit);
                 table = r->table;
                 print_record(f, r);
         }
@@ -209,11 +189,12 @@ static int write_figures(const char *path, const struct source *sources)
 
         if (f) {
                 fputs("# Figures\n\nWritten by `script/bench --document`, not by hand. "
-                      "[performance.md](performance.md) says what they mean.\n",
+                      "[performance.md](performance.md) says what they mean. Measured on:\n\n",
                         f);
-                for (size_t i = 0; i < N_PROGRAMS; i++)
-                        if (sources[i].there)
-                                print_source(f, programs[i], &sources[i]);
+                sources_describe(f, sources);
+                for (size_t i = 0; i < N_SOURCES; i++)
+                        if (sources[i].file.n_runs > 0)
+                                print_source(f, &sources[i]);
         }
         if (!f || fclose(f) != 0) {
                 fprintf(stderr, "vgpu-bench-bar: %s: %s\n", path, strerror(errno));
@@ -222,45 +203,77 @@ static int write_figures(const char *path, const struct source *sources)
         return 0;
 }
 
-/* ---- the command line ---------------------------------------------------------------------------------------------- */
-
-static int say(const char *folder, const char *document, const char *figures)
+static int draw_chart(const char *folder, const struct source *s)
 {
-        static struct source sources[N_PROGRAMS];
+        struct bench_report report = { 0 };
+        char path[4096];
+        FILE *f;
         int status = 0;
 
-        for (size_t i = 0; i < N_PROGRAMS; i++)
-                status |= !read_source(folder, programs[i], &sources[i]);
-        print_bar(stdout, sources, false);
-        if (document)
-                status |= write_document(document, sources);
-        if (figures)
-                status |= write_figures(figures, sources);
-        for (size_t i = 0; i < N_PROGRAMS; i++)
-                figures_file_deinit(&sources[i].file);
+        snprintf(path, sizeof(path), "%s/%s.svg", folder, s->program);
+        f = fopen(path, "we");
+        figures_report(&s->file, &report);
+        if (f)
+                bench_report_svg(f, &report);
+        if (!f || fclose(f) != 0) {
+                fprintf(stderr, "vgpu-bench-bar: %s: %s\n", path, strerror(errno));
+                status = 1;
+        }
+        bench_report_deinit(&report);
+        return status;
+}
+
+/* ---- the command line ---------------------------------------------------------------------------------------------- */
+
+struct wanted {
+        const char *program, *document, *figures, *charts; /* NULL: all of them; not wanted */
+};
+
+static int say(const char *folder, const struct wanted *w)
+{
+        static struct source sources[N_SOURCES];
+        int status = !sources_read(sources, folder);
+
+        print_bar(stdout, sources, w->program, false);
+        if (w->document)
+                status |= write_document(w->document, sources);
+        if (w->figures)
+                status |= write_figures(w->figures, sources);
+        for (size_t i = 0; w->charts && i < N_SOURCES; i++)
+                if (sources[i].file.n_runs > 0)
+                        status |= draw_chart(w->charts, &sources[i]);
+        sources_deinit(sources);
         return status;
 }
 
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
+                { "program", required_argument, NULL, 'p' },
+                { "charts", required_argument, NULL, 'c' },
                 { "document", required_argument, NULL, 'd' },
                 { "figures", required_argument, NULL, 'f' },
                 { "host", no_argument, NULL, 'H' },
                 { "help", no_argument, NULL, 'h' },
                 { 0 },
         };
-        const char *document = NULL, *figures = NULL;
+        struct wanted wanted = { 0 };
         char host[512];
         int option;
 
         while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
                 switch (option) {
+                case 'p':
+                        wanted.program = optarg;
+                        break;
                 case 'd':
-                        document = optarg;
+                        wanted.document = optarg;
                         break;
                 case 'f':
-                        figures = optarg;
+                        wanted.figures = optarg;
+                        break;
+                case 'c':
+                        wanted.charts = optarg;
                         break;
                 case 'H':
                         puts(host_describe(host, sizeof(host)));
@@ -276,5 +289,5 @@ int main(int argc, char **argv)
                 usage(stderr);
                 return 2;
         }
-        return say(argv[optind], document, figures);
+        return say(argv[optind], &wanted);
 }

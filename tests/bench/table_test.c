@@ -126,10 +126,11 @@ static void names_cannot_break_the_csv(void **state)
 
         (void)state;
         assert_string_equal(text,
-                "table,group,row,unit,n,median,p95,p99,max,roofline,ratio,target,holds,note\n"
+                "table,group,row,unit,n,median,p95,p99,max,roofline,ratio,target,holds,note,title\n"
                 "\"t\",\"\",\"a \"\"row\"\", <b>\",\"us\",1,1.5,1.5,1.5,1.5,\"\",,\"median <= 2\","
-                "\"yes\",\"\"\n"
-                "\"t\",\"\",\"second\",\"us\",0,,,,,\"\",,\"\",\"-\",\"skipped: no such thing\"\n");
+                "\"yes\",\"\",\"5 < 6 & \"\"so on\"\"\"\n"
+                "\"t\",\"\",\"second\",\"us\",0,,,,,\"\",,\"\",\"-\",\"skipped: no such thing\","
+                "\"5 < 6 & \"\"so on\"\"\"\n");
         free(text);
 }
 

@@ -120,13 +120,15 @@ static void csv_row(FILE *f, const struct bench_table *t, const struct bench_row
         fputc(',', f);
         csv_field(f, bench_targets_text(row, targets, sizeof(targets)));
         csv_field(f, bench_holds_text(bench_row_holds(row)));
-        csv_text(f, row->note);
+        csv_field(f, row->note);
+        csv_text(f, t->title);
         fputc('\n', f);
 }
 
 void bench_report_csv(FILE *f, const struct bench_report *report)
 {
-        fputs("table,group,row,unit,n,median,p95,p99,max,roofline,ratio,target,holds,note\n", f);
+        fputs("table,group,row,unit,n,median,p95,p99,max,roofline,ratio,target,holds,note,title\n",
+                f);
         for (unsigned i = 0; i < report->n_tables; i++)
                 for (unsigned k = 0; k < report->table[i]->n_rows; k++)
                         csv_row(f, report->table[i], report->table[i]->row[k]);
