@@ -2,8 +2,8 @@
  * notify.h - the service manager's view of the daemon
  *
  * Each function is a message to systemd and nothing at all when the daemon was not started by it. One thread only (the
- * loop's). Nothing here blocks longer than a datagram takes, and a message that cannot be sent is not an error; READY=1, for
- * which the manager waits, is sent again with the next status.
+ * loop's). Nothing here waits for the manager, not even for room in its queue, and a message that cannot be sent is not an error;
+ * READY=1, for which it waits, is sent again with the next status.
  */
 #ifndef VGPU_NOTIFY_H
 #define VGPU_NOTIFY_H

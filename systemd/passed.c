@@ -11,7 +11,11 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "systemd/outbox.h"
 #include "systemd/passed.h"
+
+_Static_assert(
+        sizeof("FDSTOREREMOVE=1\nFDNAME=") + PASSED_NAME_MAX <= OUTBOX_TEXT_MAX, "a name fits");
 
 static bool is_ram(const char *name)
 {
@@ -67,16 +71,27 @@ void passed_close(struct passed *p)
         *p = PASSED_NONE;
 }
 
-void passed_store(const char *name, int fd)
+/* A pidfd whose process ends would be dropped when polled, and the next daemon could not tell that it ended. */
+static void store_text(char text[OUTBOX_TEXT_MAX], const char *name)
 {
-        char state[PASSED_NAME_MAX + 32];
-
-        /* A pidfd whose process ends would be dropped when polled, and the next daemon could not tell that it ended. */
-        snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-        sd_pid_notify_with_fds(0, 0, state, &fd, 1);
+        snprintf(text, OUTBOX_TEXT_MAX, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
 }
 
+void passed_store(const char *name, int fd)
+{
+        char text[OUTBOX_TEXT_MAX];
+
+        store_text(text, name);
+        outbox_owe(text, fd);
+}
+
+/* Not stored yet, it must not be kept open either: it may be the memory of a machine that is off. */
 void passed_unstore(const char *name)
 {
-        sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+        char text[OUTBOX_TEXT_MAX];
+
+        store_text(text, name);
+        outbox_withdraw(text);
+        snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+        outbox_owe(text, -1);
 }

@@ -45,12 +45,12 @@ void passed_close(struct passed *p);
  * @name: at most PASSED_NAME_MAX - 1 printable characters without a colon
  * @fd:   borrowed
  *
- * The manager keeps a duplicate, for as long as the unit is not stopped and FileDescriptorStoreMax= has room. Nothing
- * happens without a manager.
+ * The manager keeps a duplicate, for as long as the unit is not stopped and FileDescriptorStoreMax= has room. If it takes nothing
+ * in now it is told later, by notify_status(). Nothing happens without a manager.
  */
 void passed_store(const char *name, int fd);
 
-/* The manager closes what it keeps under this name. */
+/* The manager closes what it keeps under this name; as passed_store(), which it never overtakes. */
 void passed_unstore(const char *name);
 
 #endif /* VGPU_PASSED_H */

@@ -1,5 +1,5 @@
 /*
- * watchdog_pings_test.c - what is slow and legal starves no ping
+ * watchdog_pings_test.c - what is slow and legal starves no ping, and a manager that is slow starves nobody
  *
  * Each daemon has a service manager of its own here, a socket that counts what it is told. The machines are those that an
  * administrator has for days: none there, one without a producer, one that is paused, one whose QEMU says nothing; for longer
@@ -34,6 +34,7 @@
 struct manager {
         int fd;
         unsigned pings;
+        bool is_ready; /* its service */
 };
 
 /* What is started next tells this one. */
@@ -63,6 +64,7 @@ static void manager_hear(struct manager *m)
         while ((n = recv(m->fd, text, sizeof(text) - 1, 0)) > 0) {
                 text[n] = '\0';
                 m->pings += strstr(text, "WATCHDOG=1") != NULL;
+                m->is_ready |= strstr(text, "READY=1") != NULL;
         }
 }
 
@@ -106,6 +108,40 @@ static int silent_monitor(char *path, size_t cap)
         assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
         assert_int_equal(listen(fd, 8), 0);
         return fd;
+}
+
+/* Other services have filled the one queue that there is, and the manager is busy with something else. */
+static void fill_queue(const struct manager *m)
+{
+        struct sockaddr_un address;
+        socklen_t len = sizeof(address);
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        assert_true(fd >= 0);
+        assert_int_equal(getsockname(m->fd, (struct sockaddr *)&address, &len), 0);
+        while (sendto(fd, "X=1", 3, 0, (struct sockaddr *)&address, len) == 3)
+                ;
+        close(fd);
+}
+
+static void a_manager_that_takes_nothing_in_holds_up_neither_frames_nor_the_end(void **state)
+{
+        struct rig rig = RIG_NONE;
+        struct manager manager;
+
+        (void)state;
+        manager_begin(&manager, "full");
+        fill_queue(&manager);
+        rig_start_simulated(&rig, SAYS("--mode", "320x200@30"));
+        rig_until_frame(&rig);
+        /* It goes on, and hears that its service is ready, and that it lives. */
+        do
+                until_pings(&manager, 1, 1);
+        while (!manager.is_ready);
+        fill_queue(&manager);
+        rig_until_frame(&rig);
+        rig_stop(&rig);
+        close(manager.fd);
 }
 
 static void slow_and_legal_machines_are_pinged_for(void **state)
@@ -178,6 +214,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_stopped_daemon_is_silent_and_goes_on),
+                cmocka_unit_test(
+                        a_manager_that_takes_nothing_in_holds_up_neither_frames_nor_the_end),
                 cmocka_unit_test(slow_and_legal_machines_are_pinged_for),
         };
 

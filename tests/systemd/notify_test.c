@@ -1,6 +1,7 @@
 /*
  * notify_test.c - what the service manager gets to hear
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -113,6 +114,45 @@ static void a_status_that_did_not_arrive_is_sent_again(void **state)
         assert_string_equal(heard(), "STATUS=lost");
 }
 
+/* Whoever else tells the manager something, for it has one queue for all: until there is no room. Return: how many. */
+static unsigned fill_queue(void)
+{
+        struct sockaddr_un address;
+        socklen_t len = sizeof(address);
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        unsigned n = 0;
+
+        assert_true(fd >= 0);
+        assert_int_equal(getsockname(manager, (struct sockaddr *)&address, &len), 0);
+        while (sendto(fd, "X=1", 3, 0, (struct sockaddr *)&address, len) == 3)
+                n++;
+        assert_int_equal(errno, EAGAIN);
+        close(fd);
+        return n;
+}
+
+static void a_manager_that_takes_nothing_in_is_not_waited_for(void **state)
+{
+        unsigned n = fill_queue();
+
+        (void)state;
+        notify_status("as it was");
+        notify_ready();
+        notify_alive();
+        notify_reloading();
+        notify_ready();
+        notify_status("as it is");
+        notify_stopping();
+        while (n-- > 0)
+                assert_string_equal(heard(), "X=1");
+        /* It has room again: what it waits for is said, once, and the rest is over. */
+        assert_string_equal(heard(), "");
+        notify_status("as it is");
+        assert_string_equal(heard(), "READY=1");
+        assert_string_equal(heard(), "STATUS=as it is");
+        assert_string_equal(heard(), "");
+}
+
 static void a_status_cannot_smuggle_another_message(void **state)
 {
         (void)state;
@@ -178,6 +218,8 @@ int main(void)
                         end_managed),
                 cmocka_unit_test_setup_teardown(
                         a_status_that_did_not_arrive_is_sent_again, begin_managed, end_managed),
+                cmocka_unit_test_setup_teardown(a_manager_that_takes_nothing_in_is_not_waited_for,
+                        begin_managed, end_managed),
                 cmocka_unit_test_setup_teardown(
                         a_status_cannot_smuggle_another_message, begin_managed, end_managed),
                 cmocka_unit_test_setup_teardown(
