@@ -1,7 +1,8 @@
 /*
  * journal.c - see journal.h
  *
- * One mutex guards the buckets, never a send: a slow journal holds up the thread that talks to it and no other.
+ * One mutex guards the buckets, never a send. A journal that is slow holds nobody up: what it has no room for is lost, and it is
+ * told how much.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,17 +19,18 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The message is ours to place: without this the header adds CODE_FILE, CODE_LINE and CODE_FUNC of this file. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-
 #include "limit.h"
 #include "systemd/journal.h"
+#include "systemd/journal_socket.h"
 #include "systemd/text.h"
 
 #define MESSAGE_MAX 1024
 #define FIELD_MAX   512 /* NAME=value */
-#define N_OWN       8 /* MESSAGE, PRIORITY, MESSAGE_ID, VGPU_SWALLOWED, _EVENT, _VM, _STATE, _EPOCH */
+
+/* MESSAGE, PRIORITY, SYSLOG_IDENTIFIER, MESSAGE_ID, VGPU_SWALLOWED, _EVENT, _VM, _STATE, _EPOCH */
+#define N_OWN 9
+
+_Static_assert(JOURNAL_FIELDS_MAX + N_OWN <= JOURNAL_SOCKET_FIELDS, "an entry fits");
 
 static atomic_bool to_journal;
 static atomic_int max_level = LOG_INFO;
@@ -40,6 +42,9 @@ static atomic_uint_fast64_t epoch;
 static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct limit limits[JOURNAL_N_EVENTS];
 static uint64_t n_swallowed_ever;
+
+/* Lines that the journal had no room for, and has not been told of. */
+static atomic_uint_fast64_t n_lost;
 
 static uint64_t now_ns(void)
 {
@@ -63,10 +68,10 @@ static bool stderr_is_journal(void)
         return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
-/* Where it is not, in a root folder of one's own, say, sd_journal_sendv() drops everything and returns 0. */
+/* It is not in a root folder of one's own, say. */
 static bool journal_is_there(void)
 {
-        return access("/run/systemd/journal/socket", W_OK) == 0;
+        return access(JOURNAL_SOCKET, W_OK) == 0;
 }
 
 void journal_init(void)
@@ -171,8 +176,8 @@ static void add_place(struct entry *e)
         }
 }
 
-/* @info: NULL for a line without identity. */
-static void send_journal(const struct journal_event_info *info, int priority,
+/* @info: NULL for a line without identity. Return: as journal_socket_send(). */
+static int send_journal(const struct journal_event_info *info, int priority,
         const struct journal_field *fields, uint64_t n_swallowed, const char *message)
 {
         struct entry e;
@@ -181,6 +186,7 @@ static void send_journal(const struct journal_event_info *info, int priority,
         e.iov[0] = (struct iovec){ e.message, (size_t)len };
         e.n = 1;
         add_field(&e, "PRIORITY=%d", priority);
+        add_field(&e, "SYSLOG_IDENTIFIER=%s", program_invocation_short_name);
         if (info != NULL) {
                 add_field(&e, "MESSAGE_ID=%s", info->message_id);
                 add_field(&e, "VGPU_EVENT=%s", info->name);
@@ -189,16 +195,38 @@ static void send_journal(const struct journal_event_info *info, int priority,
         if (n_swallowed > 0)
                 add_field(&e, "VGPU_SWALLOWED=%" PRIu64, n_swallowed);
         add_callers(&e, fields);
-        if (sd_journal_sendv(e.iov, e.n) < 0)
-                send_stderr(priority, message);
+        return journal_socket_send(e.iov, e.n);
+}
+
+static void tell_lost(void)
+{
+        uint_fast64_t n = atomic_exchange(&n_lost, 0);
+        char message[128];
+
+        if (n == 0)
+                return;
+        snprintf(message, sizeof(message),
+                "%" PRIuFAST64 " line%s lost: the journal took nothing in", n,
+                n == 1 ? " is" : "s are");
+        if (send_journal(NULL, LOG_WARNING, NULL, 0, message) < 0)
+                atomic_fetch_add(&n_lost, n);
 }
 
 static void emit(const struct journal_event_info *info, int priority,
         const struct journal_field *fields, uint64_t n_swallowed, const char *message)
 {
-        if (atomic_load(&to_journal))
-                send_journal(info, priority, fields, n_swallowed, message);
-        else
+        int r;
+
+        if (!atomic_load(&to_journal)) {
+                send_stderr(priority, message);
+                return;
+        }
+        tell_lost();
+        r = send_journal(info, priority, fields, n_swallowed, message);
+        /* stderr ends in the journal as well, and waits for it. */
+        if (r == -EAGAIN)
+                atomic_fetch_add(&n_lost, 1);
+        else if (r < 0)
                 send_stderr(priority, message);
 }
 
@@ -312,6 +340,7 @@ static void report_swallowed(bool is_last)
 {
         int saved_errno = errno;
 
+        tell_lost();
         for (int i = 0; i < JOURNAL_N_EVENTS; i++) {
                 struct swallowed swallowed = take_swallowed((enum journal_event)i, is_last);
                 const struct journal_event_info *info = journal_event_info((enum journal_event)i);

@@ -3,8 +3,8 @@
  *
  * Under systemd's journal every event is a structured entry: MESSAGE, PRIORITY, MESSAGE_ID and fields to filter on.
  * Anywhere else it is one line on stderr, "vgpud: warning: message", without the fields. All functions may be called
- * from any thread, keep errno, never block on more than the write itself, and have no result: a daemon does not fail
- * because it could not log.
+ * from any thread, keep errno, never wait for the journal, and have no result: a daemon does not fail because it could not log.
+ * Lines that the journal had no room for are lost; how many, the next one that gets through says before it.
  *
  * Every event says by itself which one it is and where it happened: VGPU_EVENT, VGPU_VM, VGPU_STATE and VGPU_EPOCH.
  *
@@ -85,7 +85,7 @@ void journal_event(enum journal_event event, const struct journal_field *fields,
 void journal_log(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /**
- * journal_flush() - report what was swallowed and has had no successor
+ * journal_flush() - report what was swallowed or lost and has had no successor
  *
  * Call it now and then (a tick of some seconds). Such a report counts as one of its kind, so that reports are limited, too. Cheap
  * when nothing was swallowed.

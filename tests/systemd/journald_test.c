@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -79,6 +80,7 @@ static void an_event_arrives_with_identity_priority_and_fields(void **state)
                 journal_event_info(EVENT_PRODUCER_FOUND)->message_id);
         assert_has(entry, "MESSAGE=Producer 'capture.exe' found");
         assert_has(entry, "PRIORITY=5");
+        assert_has(entry, "SYSLOG_IDENTIFIER=systemd_journald_test");
         assert_has(entry, id);
         assert_has(entry, "VGPU_EVENT=producer-found");
         assert_has(entry, "VGPU_VM=win\\x0a11");
@@ -146,6 +148,51 @@ static void the_number_of_swallowed_events_is_a_field(void **state)
         assert_null(next_entry());
 }
 
+/* Other programs have filled the one queue that there is. Return: with how many entries. */
+static unsigned fill_queue(void)
+{
+        struct sockaddr_un address;
+        socklen_t len = sizeof(address);
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        unsigned n = 0;
+
+        assert_true(fd >= 0);
+        assert_int_equal(getsockname(journal, (struct sockaddr *)&address, &len), 0);
+        while (sendto(fd, "X=1", 3, 0, (struct sockaddr *)&address, len) == 3)
+                n++;
+        assert_int_equal(errno, EAGAIN);
+        close(fd);
+        return n;
+}
+
+static void a_journal_that_takes_nothing_in_is_not_waited_for(void **state)
+{
+        struct stat before, after;
+        const char *entry;
+        unsigned n;
+
+        (void)state;
+        journal_flush();
+        while (next_entry())
+                ;
+        assert_int_equal(fstat(STDERR_FILENO, &before), 0);
+        n = fill_queue();
+        journal_log(LOG_INFO, "lost");
+        journal_event(EVENT_GUEST_ATTACHED, NULL, "lost as well");
+        journal_flush();
+        while (n-- > 0)
+                assert_non_null(next_entry());
+        assert_null(next_entry());
+        journal_log(LOG_INFO, "heard");
+        entry = next_entry();
+        assert_has(entry, "MESSAGE=2 lines are lost: the journal took nothing in");
+        assert_has(entry, "PRIORITY=4");
+        assert_has(next_entry(), "MESSAGE=heard");
+        assert_null(next_entry());
+        assert_int_equal(fstat(STDERR_FILENO, &after), 0);
+        assert_int_equal(after.st_size, before.st_size);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -154,6 +201,7 @@ int main(void)
                 cmocka_unit_test(a_newline_in_a_message_forges_no_field),
                 cmocka_unit_test(as_many_fields_as_promised_arrive),
                 cmocka_unit_test(the_number_of_swallowed_events_is_a_field),
+                cmocka_unit_test(a_journal_that_takes_nothing_in_is_not_waited_for),
         };
         int r = own_journal_open(&journal);
 
