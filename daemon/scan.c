@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "scan_helper.h"
+
 /* More than a guest usually has; those beyond are searched again each time. */
 #define SCAN_MAX_KNOWN 4096
 
@@ -29,14 +31,18 @@ static void find_regions(struct scan *scan)
 {
         struct epoch *e = scan->epoch;
         vmie_mem *m = vmie_win32_mem(e->v);
+        struct scan_helper helper;
         struct vgpup_discovery how = {
                 .known = e->known,
                 .n_known = e->n_known,
                 .new_suffices = scan->kind == SCAN_DISCOVER && !e->was_brief,
+                /* While there are frames, their thread and their clients have the other processor. */
+                .helper = scan->kind == SCAN_DISCOVER ? &helper.helper : NULL,
         };
         process *now;
         size_t n_now;
 
+        scan_helper_init(&helper);
         m->cancel = &scan->cancel;
         m->n_reads = &scan->n_reads;
         now = list_processes(scan, &n_now);
@@ -44,6 +50,7 @@ static void find_regions(struct scan *scan)
                 vgpup_discover(e->v, &how, scan->candidate, SCAN_MAX_CANDIDATES, &scan->n_seen);
         m->cancel = NULL;
         m->n_reads = NULL;
+        scan->helper_ns = helper.took_ns;
         if (scan->error == 0)
                 scan->n_candidates =
                         scan->n_seen < SCAN_MAX_CANDIDATES ? scan->n_seen : SCAN_MAX_CANDIDATES;
@@ -118,7 +125,7 @@ static void scan_work(uv_work_t *work)
                 find_newcomers(scan);
                 break;
         }
-        scan->took_ns = cpu_ns() - scan->took_ns;
+        scan->took_ns = cpu_ns() - scan->took_ns + scan->helper_ns;
 }
 
 static void scan_returned(uv_work_t *work, int status)

@@ -46,6 +46,7 @@ struct scan {
         /* private */
         process only[SCAN_MAX_NEWCOMERS]; /* NEWCOMERS */
         size_t n_only;
+        uint64_t helper_ns; /* of took_ns, what another thread spent */
         uv_work_t work;
         struct ram *ram;
         struct epoch *epoch;

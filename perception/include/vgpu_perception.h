@@ -3,7 +3,8 @@
  *
  * A pure core over a guest address-space root that the caller hands in: it finds the region by its structure in a
  * producer process' user address space, samples frames and reads cursor, geometry and status into plain values. It never
- * opens or keeps what it is lent, never sleeps, logs, transports, calls back or writes guest memory.
+ * opens or keeps what it is lent, never sleeps, logs, transports or writes guest memory, and calls back only where a helper
+ * was offered.
  *
  * The System cr3 opens the win32 context and lists processes; the region itself is always read under the producer's own
  * cr3, which the handle carries. v and m are BORROWED everywhere; a vgpup_region is heap-owned by the core.
@@ -208,8 +209,20 @@ struct vgpup_progress {
         atomic_size_t n_pages; /* looked into */
 };
 
+/*
+ * A second thread that the caller has to spare: this library has none of its own. It works for one discovery at a time.
+ */
+struct vgpup_helper {
+        /* Run @work(@arg) there, at once or later. Return: false: it will not be run. */
+        bool (*begin)(struct vgpup_helper *helper, void (*work)(void *arg), void *arg);
+        /* Come back when that has returned, or will not be run any more. */
+        void (*end)(struct vgpup_helper *helper);
+};
+
 struct vgpup_discovery {
         struct vgpup_progress *progress; /* NULL: nobody watches */
+        struct vgpup_helper
+                *helper; /* NULL: none; else its source can be read by two threads at once */
         /* Processes that were there before, e.g. when the producer was lost; searched after all others. */
         const process *known;
         size_t n_known;

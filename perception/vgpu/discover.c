@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "glances.h"
 #include "process.h"
 #include "region.h"
 #include "spots.h"
@@ -86,12 +87,6 @@ static int confirm_hit(const struct search *s, uint64_t gva, const struct vgpu_i
         return r;
 }
 
-/* What went away under us is no candidate; only cancellation and a failing source end the scan. */
-static bool ends_scan(int r)
-{
-        return r < 0 && r != -EFAULT && r != -EINVAL && r != -ESTALE;
-}
-
 static enum vgpup_flaw flaw_of(const struct search *s, const struct vgpu_identity *id)
 {
         enum vgpup_flaw flaw = vgpu_identity_flaw(id);
@@ -99,20 +94,11 @@ static enum vgpup_flaw flaw_of(const struct search *s, const struct vgpu_identit
         return flaw == VGPUP_FLAW_NONE && id->producer_pid != s->proc->pid ? VGPUP_FLAW_PID : flaw;
 }
 
-/* A page without the magic is any page, unless the magic is all that it lacks. */
-static bool is_suspect(const struct vgpu_identity *id, enum vgpup_flaw flaw)
-{
-        struct vgpu_identity complete = *id;
-
-        complete.magic = VGPU_MAGIC;
-        return flaw != VGPUP_FLAW_MAGIC || vgpu_identity_valid(&complete);
-}
-
 /* Return: 0, or 1 when this process has had its share. */
 static int note_suspect(
         struct search *s, uint64_t gva, const struct vgpu_identity *id, enum vgpup_flaw flaw)
 {
-        if (flaw == VGPUP_FLAW_NONE || !is_suspect(id, flaw))
+        if (flaw == VGPUP_FLAW_NONE || !identity_is_suspect(id, flaw))
                 return 0;
         if (s->n_process_hits_left == 0)
                 return 1;
@@ -138,7 +124,7 @@ static int probe(struct search *s, uint64_t gva, uint64_t gpa)
 
         r = gpa_read(s->m, gpa, &id, sizeof(id));
         if (r < 0)
-                return ends_scan(r) ? r : 0;
+                return glance_ends_scan(r) ? r : 0;
         flaw = flaw_of(s, &id);
         if (s->for_suspects && flaw != VGPUP_FLAW_NONE)
                 return note_suspect(s, gva, &id, flaw);
@@ -148,10 +134,10 @@ static int probe(struct search *s, uint64_t gva, uint64_t gpa)
                 return 1;
         s->n_process_hits_left--;
         r = confirm_hit(s, gva, &id, &hit);
-        if (r <= 0 && !ends_scan(r) && s->for_suspects)
+        if (r <= 0 && !glance_ends_scan(r) && s->for_suspects)
                 return note_suspect(s, gva, &id, VGPUP_FLAW_GONE);
         if (r <= 0)
-                return ends_scan(r) ? r : 0;
+                return glance_ends_scan(r) ? r : 0;
         if (s->for_suspects)
                 return 0;
         if (s->n < s->cap)
@@ -168,30 +154,6 @@ static void begin_progress(struct search *s)
         atomic_store_explicit(&p->n_processes, 0, memory_order_relaxed);
         atomic_store_explicit(&p->n_processes_done, 0, memory_order_relaxed);
         atomic_store_explicit(&p->n_pages, 0, memory_order_relaxed);
-}
-
-/* There is one writer; a store is cheaper than an atomic increment, and millions of pages are counted. */
-static void count_one(atomic_size_t *counter)
-{
-        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-                memory_order_relaxed);
-}
-
-/* Does it look like anything? Return: 1, 0, or what ends the scan. */
-static int glance(struct search *s, const struct spot *spot)
-{
-        struct vgpu_identity id;
-        enum vgpup_flaw flaw;
-        int r;
-
-        r = gpa_read(s->m, spot->gpa, &id, sizeof(id));
-        if (r < 0)
-                return ends_scan(r) ? r : 0;
-        count_one(&s->how.progress->n_pages);
-        if (!s->for_suspects)
-                return id.magic == VGPU_MAGIC;
-        flaw = vgpu_identity_flaw(&id);
-        return flaw == VGPUP_FLAW_NONE || is_suspect(&id, flaw);
 }
 
 /* In the order in which they were gathered. Return: 0, or what ends the scan. */
@@ -219,20 +181,17 @@ static int take_hits(struct search *s)
 /* Look at all that was gathered. Return: 0, or what ends the scan. */
 static int look_at_spots(struct search *s)
 {
-        bool any = false;
-        int r = 0;
+        const struct glances glances = {
+                .spots = s->spots,
+                .for_suspects = s->for_suspects,
+                .helper = s->how.helper,
+                .n_pages = &s->how.progress->n_pages,
+        };
+        int r;
 
         spots_sort(s->spots);
-        for (size_t i = 0; i < s->spots->n; i++) {
-                struct spot *spot = &s->spots->spot[s->spots->order[i]];
-
-                r = glance(s, spot);
-                if (r < 0)
-                        return r;
-                spot->hit = r;
-                any = any || r;
-        }
-        if (any)
+        r = glance_at_all(&glances, s->m);
+        if (r > 0)
                 r = take_hits(s);
         s->spots->n = 0;
         atomic_store_explicit(
@@ -362,7 +321,7 @@ static int check_processes(struct search *s, process *list, size_t *ret_n)
         for (size_t i = 0; i < s->how.n_only && i < PROCESS_LIST_MAX; i++) {
                 int r = win32_process_check(win32_anchors_of(s->v), s->m, &s->how.only[i]);
 
-                if (r < 0 && ends_scan(r))
+                if (r < 0 && glance_ends_scan(r))
                         return r;
                 if (r == 0)
                         list[n++] = s->how.only[i];

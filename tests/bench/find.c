@@ -17,6 +17,7 @@
 #include "find_daemon.h"
 #include "find_scene.h"
 #include "options.h"
+#include "scan_helper.h"
 #include "systemd/journal.h"
 
 #define DEFAULT_ROUNDS 10
@@ -70,50 +71,75 @@ static _Noreturn void give_up(const char *what)
 /* ---- the steps by themselves --------------------------------------------------------------------------------------- */
 
 struct steps {
-        struct bench_row *attach, *attach_cpu, *list, *discover, *discover_cpu, *blocks;
+        struct bench_row *attach, *attach_cpu, *list, *blocks;
+        struct bench_row *discover, *discover_cpu; /* as the daemon does it: two threads */
+        struct bench_row *alone, *alone_cpu;
 };
 
-/* Nothing in the guest moves meanwhile; a context that was never read through begins each round. */
-static void measure_steps(struct find_scene *s, const struct steps *to, unsigned round)
+static void measure_attach(
+        struct find_scene *s, const struct steps *to, unsigned round, vmie_win32 **ret_v)
 {
         static process listed[MAX_LISTED];
-        static struct vgpup_candidate found[MAX_FOUND];
-        uint64_t blocks = find_scene_blocks(s);
-        struct vgpup_progress progress;
-        struct vgpup_discovery how = { .progress = &progress };
         struct win32_failure why;
-        double from_ms, attached_ms, listed_ms, found_ms, attach_cpu_ms, cpu_from_ms;
+        double from_ms, cpu_from_ms;
         vmie_win32 *v;
-        size_t n = 0;
+        size_t n;
 
         s->scan.levels = 0;
         find_scene_cool(s);
         cpu_from_ms = cpu_ms();
         from_ms = now_ms();
         v = vmie_win32_open(&s->scan, 0, &why);
-        attached_ms = now_ms();
-        attach_cpu_ms = cpu_ms() - cpu_from_ms;
         if (!v)
                 give_up(win32_reason_text(why.reason));
+        bench_row_sample(to->attach, round, now_ms() - from_ms);
+        bench_row_sample(to->attach_cpu, round, cpu_ms() - cpu_from_ms);
+        from_ms = now_ms();
         if (proc_list(v, listed, MAX_LISTED, &n) < 0)
                 give_up("the processes cannot be listed");
-        listed_ms = now_ms();
+        bench_row_sample(to->list, round, now_ms() - from_ms);
+        *ret_v = v;
+}
+
+/* @helper: NULL: by this thread alone. */
+static void measure_discovery(struct find_scene *s, vmie_win32 *v, struct scan_helper *helper,
+        unsigned round, struct bench_row *wall, struct bench_row *cpu)
+{
+        static struct vgpup_candidate found[MAX_FOUND];
+        struct vgpup_progress progress;
+        const struct vgpup_discovery how = {
+                .progress = &progress,
+                .helper = helper ? &helper->helper : NULL,
+        };
+        double from_ms, cpu_from_ms;
+        size_t n;
+
         find_scene_cool(s);
         cpu_from_ms = cpu_ms();
-        found_ms = now_ms();
+        from_ms = now_ms();
         if (vgpup_discover(v, &how, found, MAX_FOUND, &n) < 0 || n != 1)
                 give_up("the region was not found");
-        found_ms = now_ms() - found_ms;
-        bench_row_sample(to->discover_cpu, round, cpu_ms() - cpu_from_ms);
-        bench_row_sample(to->attach_cpu, round, attach_cpu_ms);
-        vmie_win32_close(v);
-        bench_row_sample(to->attach, round, attached_ms - from_ms);
-        bench_row_sample(to->list, round, listed_ms - attached_ms);
-        bench_row_sample(to->discover, round, found_ms);
-        bench_row_sample(to->blocks, round, (double)(find_scene_blocks(s) - blocks) / 8);
-        bench_row_note(to->discover, "%zu processes, %llu pages mapped, %zu looked into",
+        bench_row_sample(wall, round, now_ms() - from_ms);
+        bench_row_sample(
+                cpu, round, cpu_ms() - cpu_from_ms + (helper ? (double)helper->took_ns / 1e6 : 0));
+        bench_row_note(wall, "%zu processes, %llu pages mapped, %zu looked into",
                 atomic_load(&progress.n_processes), (unsigned long long)s->n_pages,
                 atomic_load(&progress.n_pages));
+}
+
+/* Nothing in the guest moves meanwhile; a context that was never read through begins each round. */
+static void measure_steps(struct find_scene *s, const struct steps *to, unsigned round)
+{
+        uint64_t blocks = find_scene_blocks(s);
+        struct scan_helper helper;
+        vmie_win32 *v;
+
+        measure_attach(s, to, round, &v);
+        scan_helper_init(&helper);
+        measure_discovery(s, v, &helper, round, to->discover, to->discover_cpu);
+        measure_discovery(s, v, NULL, round, to->alone, to->alone_cpu);
+        vmie_win32_close(v);
+        bench_row_sample(to->blocks, round, (double)(find_scene_blocks(s) - blocks) / 8);
 }
 
 /* ---- a guest that lives --------------------------------------------------------------------------------------------- */
@@ -275,7 +301,9 @@ int main(int argc, char **argv)
         steps.list = bench_row_add(t, "", "the process list again");
         steps.discover = bench_row_add(t, "", "discovery");
         bench_row_at_most(steps.discover, BENCH_OF_MEDIAN, TARGET_DISCOVER_MS);
-        steps.discover_cpu = bench_row_add(t, "", "... processor time of it");
+        steps.discover_cpu = bench_row_add(t, "", "... processor time of both threads");
+        steps.alone = bench_row_add(t, "", "the same by one thread");
+        steps.alone_cpu = bench_row_add(t, "", "... its processor time");
         lives.restart = bench_row_add(t, "", "a restarted producer, from its identity on");
         bench_row_at_most(lives.restart, BENCH_OF_MEDIAN, TARGET_RESTART_MS);
         lives.slice = bench_row_add(t, "", "longest turn of the loop meanwhile");

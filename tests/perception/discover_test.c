@@ -316,6 +316,97 @@ static void one_page_mapped_many_times_is_looked_into_a_few_times(void **state)
         close_guest(&f);
 }
 
+/* What a second thread may come to: all of the work before the caller gets to any, or none of it, or none that is ever begun. */
+enum eagerness { EAGER, LATE, UNWILLING, N_EAGERNESS };
+
+struct test_helper {
+        struct vgpup_helper helper;
+        enum eagerness how;
+        void (*work)(void *arg);
+        void *arg;
+        unsigned n_begun, n_ended;
+};
+
+static bool helper_begin(struct vgpup_helper *helper, void (*work)(void *arg), void *arg)
+{
+        struct test_helper *h = (struct test_helper *)helper;
+
+        h->n_begun += h->how != UNWILLING;
+        h->work = work;
+        h->arg = arg;
+        if (h->how == EAGER)
+                work(arg);
+        return h->how != UNWILLING;
+}
+
+static void helper_end(struct vgpup_helper *helper)
+{
+        struct test_helper *h = (struct test_helper *)helper;
+
+        h->n_ended++;
+        if (h->how == LATE)
+                h->work(h->arg);
+}
+
+/* More places than are worth a second thread, one page without a word in it behind all of them. */
+static void map_many_places(struct fixture *f)
+{
+        uint64_t page = image_page(&f->w.image);
+
+        for (unsigned i = 0; i < 2500; i++)
+                image_map(&f->w.image, f->r.proc.cr3, 0x10000000 + i * VGPU_REGION_ALIGN, page, 1,
+                        PTE_W | PTE_U);
+}
+
+static void whoever_looks_finds_the_same(void **state)
+{
+        struct vgpup_progress progress[N_EAGERNESS + 1];
+        struct vgpup_candidate c;
+        struct fixture f;
+        size_t n;
+
+        (void)state;
+        open_guest(&f);
+        map_many_places(&f);
+        for (unsigned how = 0; how <= N_EAGERNESS; how++) {
+                struct test_helper h = { { helper_begin, helper_end }, how, NULL, NULL, 0, 0 };
+                const struct vgpup_discovery search = {
+                        .progress = &progress[how],
+                        .helper = how < N_EAGERNESS ? &h.helper : NULL,
+                };
+
+                assert_int_equal(vgpup_discover(f.v, &search, &c, 1, &n), 0);
+                assert_int_equal(n, 1);
+                assert_int_equal(c.region_gva, REGION_GVA);
+                assert_int_equal(progress[how].n_pages, progress[0].n_pages);
+                assert_true(progress[how].n_pages > 2500);
+                assert_int_equal(h.n_begun, how == EAGER || how == LATE);
+                assert_int_equal(h.n_ended, h.n_begun);
+        }
+        close_guest(&f);
+}
+
+static void what_fails_for_the_helper_fails_the_scan(void **state)
+{
+        struct test_helper h = { { helper_begin, helper_end }, EAGER, NULL, NULL, 0, 0 };
+        const struct vgpup_discovery search = { .helper = &h.helper };
+        struct fixture f;
+        size_t n, total;
+
+        (void)state;
+        open_guest(&f);
+        map_many_places(&f);
+        image_calm(&f.w.image);
+        assert_int_equal(vgpup_discover(f.v, &search, NULL, 0, &n), 0);
+        total = f.w.image.n_reads;
+        image_calm(&f.w.image);
+        f.w.image.fail_at = total - 1000; /* of the looks: they come last, but for a few */
+        f.w.image.fail_with = -EIO;
+        assert_int_equal(vgpup_discover(f.v, &search, NULL, 0, &n), -EIO);
+        assert_int_equal(h.n_ended, h.n_begun);
+        close_guest(&f);
+}
+
 static void the_first_candidate_alone_is_reported_by_value(void **state)
 {
         uint64_t cr3, gva, hb0;
@@ -482,6 +573,8 @@ int main(void)
                 cmocka_unit_test(a_region_in_a_large_page_is_found),
                 cmocka_unit_test(a_process_made_of_loops_costs_its_budget_only),
                 cmocka_unit_test(one_page_mapped_many_times_is_looked_into_a_few_times),
+                cmocka_unit_test(whoever_looks_finds_the_same),
+                cmocka_unit_test(what_fails_for_the_helper_fails_the_scan),
                 cmocka_unit_test(the_first_candidate_alone_is_reported_by_value),
                 cmocka_unit_test(who_is_asked_for_is_searched_and_nobody_else),
                 cmocka_unit_test(no_candidate_leaves_the_outputs_alone),
