@@ -4,8 +4,11 @@
 
 #include "guest.h"
 
-#define GUEST_PULSE_MS          100 /* how often RAM, clock and heartbeat are looked at */
+#define GUEST_PULSE_MS          100 /* how often clock and heartbeat are looked at, at least */
+#define GUEST_RAM_PULSES        4 /* pulses for each look at RAM's files, which costs as much again */
 #define GUEST_SPIN_NS           UINT64_C(500000) /* that looks may keep the loop waiting */
+#define GUEST_GAP_NS            UINT64_C(2000000) /* between looks, for other things to be done with one */
+#define GUEST_EARLY_MS          20                /* those that are due so soon */
 #define GUEST_BACKOFF_FIRST_MS  20
 #define GUEST_BACKOFF_SEARCH_MS 250 /* a producer that comes back is to be found at once */
 #define GUEST_BACKOFF_MOST_MS   1000

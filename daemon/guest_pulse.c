@@ -1,4 +1,4 @@
-/* guest_pulse.c - watching what was found: the looks for frames, and ten times a second RAM, clock and heartbeat */
+/* guest_pulse.c - watching what was found: the looks for frames, and some ten times a second clock and heartbeat */
 #include <errno.h>
 #include <sys/timerfd.h>
 
@@ -79,6 +79,26 @@ static bool look(struct guest *g, struct pacer_plan *ret_plan)
         return true;
 }
 
+/*
+ * What comes a few times a second anyway comes with a look when it is due before the next one, or soon: a wake-up costs more than
+ * all of them do, and one in the middle of a window would be a frame's delay. A look that has another close behind it has no
+ * time for them.
+ */
+static void do_early(struct guest *g, uint64_t gap_ns)
+{
+        uint64_t within_ms = gap_ns / 1000000;
+
+        if (gap_ns < GUEST_GAP_NS)
+                return;
+        if (within_ms < GUEST_EARLY_MS)
+                within_ms = GUEST_EARLY_MS;
+        outlet_tick_early(g->outlet, within_ms);
+        if (uv_timer_get_due_in(&g->pulse) <= within_ms) {
+                uv_timer_again(&g->pulse);
+                guest_on_pulse(&g->pulse);
+        }
+}
+
 static void spin_until(uint64_t when_ns)
 {
         while (uv_hrtime() < when_ns)
@@ -105,6 +125,8 @@ void guest_on_look(uv_poll_t *poll, int status, int events)
                         return;
         }
         guest_look_at(g, plan.at_ns);
+        /* last: they may end the looking */
+        do_early(g, plan.at_ns - g->looked_ns);
 }
 
 /* ---- pulse --------------------------------------------------------------------------------------------------------- */
@@ -252,7 +274,7 @@ void guest_on_pulse(uv_timer_t *timer)
         stream_fps(&g->stream, now_ns);
         if (!g->ram)
                 return;
-        if (ram_lost(g)) {
+        if (g->n_pulses % GUEST_RAM_PULSES == 0 && ram_lost(g)) {
                 guest_post(g, GUEST_EV_RAM_GONE);
                 return;
         }

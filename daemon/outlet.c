@@ -116,6 +116,14 @@ static void on_tick(uv_timer_t *timer)
         server_measure(o->server);
 }
 
+void outlet_tick_early(struct outlet *o, uint64_t within_ms)
+{
+        if (uv_timer_get_due_in(&o->tick) > within_ms)
+                return;
+        uv_timer_again(&o->tick);
+        on_tick(&o->tick);
+}
+
 static int listen_on_loop(struct outlet *o)
 {
         int r;

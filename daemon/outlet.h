@@ -63,6 +63,14 @@ int outlet_init(struct outlet *o, uv_loop_t *loop, const struct vgpu_config *con
         const struct outlet_hooks *hooks, struct server_failure *reterr_why);
 
 /**
+ * outlet_tick_early() - who is awake does the loop's tick, too
+ * @within_ms: a tick that is due by then is done now, and the next is due a period later
+ *
+ * May drop clients and replace the ring, as any tick.
+ */
+void outlet_tick_early(struct outlet *o, uint64_t within_ms);
+
+/**
  * outlet_reload() - go by what is live of [ring] and [access] in the configuration now
  *
  * Who may connect no more is dropped, and the ring replaced so that he sees nothing newer; a lower limit drops nobody.

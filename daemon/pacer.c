@@ -36,7 +36,7 @@ static const struct terms terms[] = {
         /*                               close    sparse   unlocked   idle  looks patience spin */
         [CONFIG_LATENCY_LOW]       = {  30 * US, 2 * MS, 250 * US,   4 * MS, 40,   128,    8, 20000 },
         [CONFIG_LATENCY_BALANCED]  = {  60 * US, 8 * MS, 500 * US,  40 * MS, 16,    64,   32,  4000 },
-        [CONFIG_LATENCY_POWERSAVE] = { 500 * US, 16 * MS,   3 * MS, 100 * MS,  6,    16,    0,  1000 },
+        [CONFIG_LATENCY_POWERSAVE] = { 500 * US, 16 * MS,   3 * MS,  96 * MS,  6,    16,    0,  1000 },
 };
 /* clang-format on */
 

@@ -186,6 +186,24 @@ static void an_old_ring_counts_until_nobody_has_it(void **state)
         rig_close(&rig);
 }
 
+static void a_tick_that_is_due_soon_is_done_by_who_is_awake(void **state)
+{
+        struct rig rig;
+        uint32_t before;
+
+        (void)state;
+        rig_open(&rig);
+        UNTIL(&rig, rig.outlet.n_ticks > 0);
+        before = rig.outlet.n_ticks;
+        outlet_tick_early(&rig.outlet, 0);
+        assert_int_equal(rig.outlet.n_ticks, before);
+        outlet_tick_early(&rig.outlet, OUTLET_TICK_MS);
+        assert_int_equal(rig.outlet.n_ticks, before + 1);
+        assert_int_equal(uv_timer_get_due_in(&rig.outlet.tick), OUTLET_TICK_MS);
+        UNTIL(&rig, rig.outlet.n_ticks > before + 1);
+        rig_close(&rig);
+}
+
 static void capacity_shrinks_when_nobody_has_an_older_ring(void **state)
 {
         struct rig rig;
@@ -403,6 +421,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_listening_socket_that_fails_is_left_alone_until_the_next_tick),
                 cmocka_unit_test(an_old_ring_counts_until_nobody_has_it),
+                cmocka_unit_test(a_tick_that_is_due_soon_is_done_by_who_is_awake),
                 cmocka_unit_test(capacity_shrinks_when_nobody_has_an_older_ring),
                 cmocka_unit_test(what_has_no_room_is_refused_and_the_rest_goes_on),
                 cmocka_unit_test(modes_that_flip_make_two_rings_and_no_more),
