@@ -398,7 +398,12 @@ static void only_what_is_wanted_and_known_is_granted(void **state)
                 { VGPU_WANT_WAKE, VGPU_WANT_WAKE, 2 },
                 { VGPU_WANT_LEASE, VGPU_WANT_LEASE, 1 },
                 { VGPU_WANT_SOON, VGPU_WANT_SOON, 0 },
-                { UINT32_MAX, VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE | VGPU_WANT_SOON,
+                /* of what there is to wake with */
+                { VGPU_WANT_EDGE, 0, 0 },
+                { VGPU_WANT_WAKE | VGPU_WANT_EDGE, VGPU_WANT_WAKE | VGPU_WANT_EDGE, 2 },
+                { UINT32_MAX,
+                        VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE | VGPU_WANT_SOON |
+                                VGPU_WANT_EDGE,
                         3 },
         };
         struct relay r;

@@ -130,6 +130,9 @@ void stage_welcome(struct stage *s)
         if (msg.granted & VGPU_WANT_WAKE) {
                 MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
                 s->wake_fd = ends[0];
+                s->edge = msg.granted & VGPU_WANT_EDGE;
+                if (s->edge)
+                        MUST(shutdown(ends[0], SHUT_RDWR) == 0);
                 fds[n++] = ends[1];
         }
         if (msg.granted & (VGPU_WANT_WAKE | VGPU_WANT_LEASE))
@@ -225,7 +228,10 @@ bool stage_wake(struct stage *s)
         if (ticket == 0 || ticket == s->served)
                 return false;
         s->served = ticket;
-        MUST(send(s->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
+        if (s->edge)
+                MUST(shutdown(s->wake_fd, SHUT_WR) == 0);
+        else
+                MUST(send(s->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
         return true;
 }
 

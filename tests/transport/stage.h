@@ -21,7 +21,8 @@ struct stage {
         char path[64];
         int listen_fd;
         int sock;      /* the client's connection; -1: none */
-        int wake_fd;   /* our end of its pipe */
+        int wake_fd;   /* our end of its wake socket */
+        bool edge;     /* it has edges, and no bytes */
         uint64_t life; /* which daemon process we play: the instance */
         uint64_t generation;
         struct ring *ring;
@@ -60,7 +61,7 @@ void stage_regenerate(struct stage *s, uint64_t slot_bytes);
 uint64_t stage_publish(struct stage *s);
 uint64_t stage_publish_frame(struct stage *s, struct ring_frame *frame);
 
-/* What a daemon does after a change: one byte if the client is armed with a ticket not served yet. */
+/* What a daemon does after a change: one byte, or edge, if the client is armed with a ticket not served yet. */
 bool stage_wake(struct stage *s);
 
 void stage_send(struct stage *s, const void *msg, size_t len);

@@ -1,5 +1,5 @@
 /*
- * wake_test.c - who gets a byte and who does not, one by one and many at once
+ * wake_test.c - who is woken and who is not, by bytes and by edges, one by one and many at once
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -310,6 +311,155 @@ static void the_wake_socket_ends_with_the_client_and_the_daemon(void **state)
         caller_stop(&c);
 }
 
+/* ---- edges ------------------------------------------------------------------------------------- */
+
+#define EDGES (VGPU_WANT_WAKE | VGPU_WANT_EDGE)
+
+/* A caller that asked for edges, and an epoll that sees them. */
+struct poller {
+        struct caller c;
+        int epoll_fd;
+};
+
+static int edges(const struct poller *p)
+{
+        struct epoll_event event;
+
+        return epoll_wait(p->epoll_fd, &event, 1, 0);
+}
+
+static void poller_start(struct poller *p)
+{
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+
+        caller_start(&p->c, &relay, EDGES);
+        if (!(p->c.welcome.granted & VGPU_WANT_EDGE)) {
+                print_message("skipped: this kernel has no edges\n");
+                skip();
+        }
+        p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        assert_int_equal(epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->c.wake_fd, &event), 0);
+        assert_int_equal(edges(p), 1); /* readable it is from the start */
+}
+
+static void poller_stop(struct poller *p)
+{
+        close(p->epoll_fd);
+        caller_stop(&p->c);
+}
+
+static void an_edge_comes_for_each_ticket_and_nothing_to_read(void **state)
+{
+        struct poller p;
+
+        (void)state;
+        poller_start(&p);
+        for (uint32_t ticket = 1; ticket < 100; ticket++) {
+                assert_int_equal(edges(&p), 0);
+                caller_arm(&p.c, ticket, 0);
+                relay_publish(&relay);
+                relay_publish(&relay);
+                assert_int_equal(edges(&p), 1);
+                assert_int_equal(read(p.c.wake_fd, &(char){ 0 }, 1), 0);
+        }
+        assert_int_equal(counters()->wakes, 99);
+        poller_stop(&p);
+}
+
+/* Unlike a socket of bytes there is nothing to be full. */
+static void edges_that_nobody_takes_do_not_run_out(void **state)
+{
+        struct poller p;
+
+        (void)state;
+        poller_start(&p);
+        for (uint32_t ticket = 1; ticket < 1000; ticket++) {
+                caller_arm(&p.c, ticket, 0);
+                relay_publish(&relay);
+        }
+        assert_int_equal(counters()->wakes_full, 0);
+        assert_int_equal(edges(&p), 1);
+        assert_int_equal(edges(&p), 0);
+        caller_arm(&p.c, 1000, 0);
+        relay_publish(&relay);
+        assert_int_equal(edges(&p), 1);
+        poller_stop(&p);
+}
+
+static void bytes_and_edges_go_to_whoever_asked_for_them(void **state)
+{
+        struct caller plain;
+        struct poller p;
+
+        (void)state;
+        caller_start(&plain, &relay, VGPU_WANT_WAKE);
+        poller_start(&p);
+        for (uint32_t ticket = 1; ticket < 10; ticket++) {
+                caller_arm(&plain, ticket, 0);
+                caller_arm(&p.c, ticket, 0);
+                relay_publish(&relay);
+                assert_int_equal(caller_wakes(&plain), 1);
+                assert_int_equal(edges(&p), 1);
+        }
+        poller_stop(&p);
+        caller_stop(&plain);
+}
+
+static void edges_have_one_direction_and_end_with_the_client(void **state)
+{
+        struct poller p, gone;
+
+        (void)state;
+        poller_start(&p);
+        poller_start(&gone);
+        assert_int_equal(send(p.c.wake_fd, "x", 1, MSG_NOSIGNAL), -1);
+        assert_int_equal(errno, EPIPE);
+        assert_int_equal(message_send(p.c.wake_fd, "x", 1, NULL, 0, &p.c.fd, 1), -EPIPE);
+        close(gone.c.wake_fd);
+        gone.c.wake_fd = -1;
+        caller_arm(&gone.c, 1, 0);
+        caller_arm(&p.c, 1, 0);
+        relay_publish(&relay);
+        assert_int_equal(edges(&p), 1);
+        poller_stop(&gone);
+        poller_stop(&p);
+}
+
+static void *wait_into_nowhere(void *arg)
+{
+        struct stuck *s = arg;
+
+        return (void *)(intptr_t)epoll_wait(s->fd, s->area, 1, -1);
+}
+
+/* The client's epoll is locked for as long as its events are copied; giving it an edge takes another lock. */
+static void a_poller_that_never_finishes_holds_up_nobody(void **state)
+{
+        struct poller p, healthy;
+        struct stuck s;
+
+        (void)state;
+        poller_start(&p);
+        poller_start(&healthy);
+        if (!stuck_init(&s, p.epoll_fd)) {
+                print_message("skipped: no userfaultfd\n");
+                skip();
+        }
+        caller_arm(&p.c, 1, 0);
+        relay_publish(&relay);
+        assert_int_equal(pthread_create(&s.thread, NULL, wait_into_nowhere, &s), 0);
+        stuck_wait(&s);
+        for (uint32_t ticket = 2; ticket < 1000; ticket++) {
+                caller_arm(&p.c, ticket, 0);
+                caller_arm(&healthy.c, ticket, 0);
+                relay_publish(&relay);
+                assert_int_equal(edges(&healthy), 1);
+        }
+        stuck_end(&s);
+        poller_stop(&healthy);
+        poller_stop(&p);
+}
+
 /* ---- without io_uring -------------------------------------------------------------------------- */
 
 /* What a service's SystemCallFilter= does, or an old kernel (ENOSYS). */
@@ -421,6 +571,7 @@ static void when_to_batch_is_measured_if_nobody_says(void **state)
         {                                                                                          \
 #test " (submissions)", test, start_batched, stop, NULL                            \
         }
+#define ONCE(test) cmocka_unit_test_setup_teardown(test, start_plain, stop)
 
 int main(void)
 {
@@ -434,6 +585,11 @@ int main(void)
                 BOTH(a_reader_that_never_finishes_holds_up_nobody),
                 BOTH(the_wake_socket_has_one_direction),
                 BOTH(the_wake_socket_ends_with_the_client_and_the_daemon),
+                ONCE(an_edge_comes_for_each_ticket_and_nothing_to_read),
+                ONCE(edges_that_nobody_takes_do_not_run_out),
+                BOTH(bytes_and_edges_go_to_whoever_asked_for_them),
+                ONCE(edges_have_one_direction_and_end_with_the_client),
+                ONCE(a_poller_that_never_finishes_holds_up_nobody),
                 cmocka_unit_test(where_io_uring_is_refused_single_sends_do),
                 cmocka_unit_test(when_to_batch_is_measured_if_nobody_says),
         };

@@ -198,7 +198,7 @@ static void drain_wake(struct vgpu_client *c)
         char bytes[256];
 
         /* one byte per ticket: more than fit are more than were due, and leave it readable */
-        if (c->wake_fd >= 0 && recv(c->wake_fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 0) {
+        if (recv(c->wake_fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 0) {
                 /* the daemon's end is closed; the socket will say so too, but must not have to race this one */
                 epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, c->wake_fd, NULL);
                 close(c->wake_fd);
@@ -206,13 +206,34 @@ static void drain_wake(struct vgpu_client *c)
         }
 }
 
+/*
+ * What of the three is readable. This also takes the edge off a wake descriptor that has edges: after it, and so before
+ * arming and the look at the ring.
+ */
+static int take_ready(struct vgpu_client *c, uint64_t now_ns)
+{
+        struct epoll_event ready[3];
+        int n = epoll_wait(c->epoll_fd, ready, 3, 0), events = 0;
+        bool woken = false, told = false;
+
+        for (int i = 0; i < n; i++) {
+                woken |= ready[i].data.fd == c->wake_fd;
+                told |= ready[i].data.fd == c->sock;
+        }
+        /* first, since what is told may be another connection's descriptors */
+        if (woken && c->wake_fd >= 0 && !(c->granted & VGPU_WANT_EDGE))
+                drain_wake(c);
+        if (told && c->phase != PHASE_OFFLINE)
+                events = connection_read(c, now_ns);
+        return events;
+}
+
 int client_take(struct vgpu_client *c, uint64_t now_ns)
 {
-        int events = take_time(c, now_ns);
+        int events;
 
-        if (c->phase != PHASE_OFFLINE)
-                events |= connection_read(c, now_ns);
-        drain_wake(c);
+        c->is_armed = false;
+        events = take_time(c, now_ns) | take_ready(c, now_ns);
         intent_send(c);
         connection_release(c);
         connection_tell_stats(c, now_ns);
@@ -234,8 +255,22 @@ void client_arm(struct vgpu_client *c)
         if (changes != 0 && c->intent.state.progress == VGPU_CLIENT_INTENT_WRITTEN)
                 changes |= VGPU_CHANGE_STATUS;
         page_arm(&c->page, changes);
+        c->is_armed = true;
         /* a page that never armed is not looked at: those who are connected and wait for nothing cost no look */
         connection_show_page(c);
+}
+
+/*
+ * Who was woken for a frame is told of it before anything else is done. What woke us is left where it is, or comes yet:
+ * we were armed when the frame came, so the descriptor is readable at the next poll, and that dispatch does the rest. It
+ * must: neither the socket nor the wake descriptor may wait for a pause between frames.
+ */
+static int take_news(struct vgpu_client *c, uint64_t now_ns)
+{
+        if (!c->is_armed)
+                return 0;
+        c->is_armed = false;
+        return client_look(c, now_ns);
 }
 
 int vgpu_client_dispatch(struct vgpu_client *c)
@@ -245,7 +280,10 @@ int vgpu_client_dispatch(struct vgpu_client *c)
 
         if (c->gone_for_good)
                 return c->gone_for_good;
-        events = client_take(c, now_ns);
+        events = take_news(c, now_ns);
+        if (events & VGPU_CLIENT_FRAME)
+                return events;
+        events |= client_take(c, now_ns);
         /* whatever we find, the caller polls next; so this look is the one after arming */
         client_arm(c);
         events |= client_look(c, now_ns);

@@ -26,19 +26,46 @@ struct held {
 };
 
 struct vgpu_client {
-        char *path;
-        char name[32];
-        uint32_t flags;
-        uint64_t timeout_ns;
-        struct early early;
+        /*
+         * What a frame that comes makes us touch, together: it wakes us with cold caches, and each line that is fetched
+         * is later by it.
+         */
         int epoll_fd; /* holds the three below; what vgpu_client_fd() returns */
         int timer_fd;
         int sock;
         int wake_fd;
-
         enum phase phase;
         int gone_for_good; /* negative errno once there is no use in trying again */
         uint64_t due_ns;   /* next try in OFFLINE, deadline in HELLO */
+        uint32_t granted;  /* by the last WELCOME */
+        uint32_t changes;  /* VGPU_CHANGE_* to be woken for, 0: any */
+        int reported;      /* mask of the events that the caller wants to hear of */
+        bool page_shown;   /* the daemon was told to look at it */
+        bool is_armed; /* the last dispatch was left to sleep on: what came since rings, or has rung */
+        struct own_page page;
+        struct mapping *map; /* the newest ring that came; NULL: none ever did */
+        uint64_t attached;   /* generation that came last over this connection */
+        uint64_t released;   /* generation the daemon was told to forget, with all older ones */
+        uint64_t told_ns;    /* when it was last sent stats */
+        uint64_t copied;     /* serial of the last frame copied, 0: none of this instance */
+        /* serials already reported as events */
+        struct {
+                uint64_t frame, liveness, cursor, geometry, status;
+                bool overdue;
+        } seen;
+        struct intent intent;
+        struct early early;
+
+        struct held held[VGPU_PAGE_HOLDS];
+        struct vgpu_client_stats stats;
+        struct vgpu_client_stats welcome; /* what they were then: the daemon counts from there */
+        struct vgpu_msg_stats told;       /* what it was last sent */
+
+        char *path;
+        char name[32];
+        uint32_t flags;
+        uint64_t timeout_ns;
+        uint32_t daemon_pid;
         uint32_t backoff_ms;
         bool was_online;
         bool connecting;   /* vgpu_client_connect() has not returned: nobody had what is lost */
@@ -48,31 +75,6 @@ struct vgpu_client {
         uint32_t retry_ms; /* its advice */
         uint32_t goodbye;
         char goodbye_text[192];
-
-        struct own_page page;
-        bool page_shown;  /* the daemon was told to look at it */
-        uint32_t changes; /* VGPU_CHANGE_* to be woken for, 0: any */
-        int reported;     /* mask of the events that the caller wants to hear of */
-
-        struct mapping *map; /* the newest ring that came; NULL: none ever did */
-        struct held held[VGPU_PAGE_HOLDS];
-        uint64_t attached; /* generation that came last over this connection */
-        uint64_t released; /* generation the daemon was told to forget, with all older ones */
-        uint32_t granted;  /* by the last WELCOME */
-        uint32_t daemon_pid;
-
-        /* serials already reported as events */
-        struct {
-                uint64_t frame, liveness, cursor, geometry, status;
-                bool overdue;
-        } seen;
-
-        uint64_t copied; /* serial of the last frame copied, 0: none of this instance */
-        struct intent intent;
-        struct vgpu_client_stats stats;
-        struct vgpu_client_stats welcome; /* what they were then: the daemon counts from there */
-        struct vgpu_msg_stats told;       /* what it was last sent */
-        uint64_t told_ns;
 
         _Alignas(uint64_t) uint8_t packet[VGPU_MSG_MAX];
 };
@@ -84,7 +86,7 @@ uint64_t monotonic_ns(void);
 /* Act on timer and socket, empty the wake descriptor. Return: set of events. */
 int client_take(struct vgpu_client *c, uint64_t now_ns);
 
-/* Compare the ring with what was reported. Return: set of events. */
+/* Compare the ring with what was reported. Return: set of events the caller wants to hear of. */
 int client_look(struct vgpu_client *c, uint64_t now_ns);
 
 /* Before the look that decides whether to sleep. After client_take(), which empties the descriptor. */

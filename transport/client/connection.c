@@ -30,9 +30,9 @@ static void close_watched(struct vgpu_client *c, int *fd)
         *fd = -1;
 }
 
-static int watch(struct vgpu_client *c, int fd)
+static int watch(struct vgpu_client *c, int fd, uint32_t events)
 {
-        struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+        struct epoll_event event = { .events = events, .data.fd = fd };
 
         return epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
@@ -97,13 +97,13 @@ int connection_start(struct vgpu_client *c, uint64_t now_ns)
         int fd, err;
 
         if (!(c->flags & (VGPU_CLIENT_NO_WAKE_FD | VGPU_CLIENT_EARLY)))
-                wants |= VGPU_WANT_WAKE;
+                wants |= VGPU_WANT_WAKE | VGPU_WANT_EDGE;
         if (c->flags & VGPU_CLIENT_EARLY)
                 wants |= VGPU_WANT_SOON;
         if (c->flags & VGPU_CLIENT_LEASES)
                 wants |= VGPU_WANT_LEASE;
         fd = connection_open(c->path, wants, c->name);
-        err = fd < 0 ? fd : watch(c, fd);
+        err = fd < 0 ? fd : watch(c, fd, EPOLLIN);
         if (err < 0) {
                 if (fd >= 0)
                         close(fd);
@@ -139,6 +139,8 @@ void connection_release(struct vgpu_client *c)
         if (c->phase != PHASE_ONLINE || !c->map)
                 return;
         oldest = c->map->identity.generation;
+        if (oldest - 1 <= c->released)
+                return;
         for (size_t i = 0; i < VGPU_PAGE_HOLDS; i++) {
                 const struct mapping *m = c->held[i].map;
 
@@ -184,13 +186,13 @@ static int adopt_ring(struct vgpu_client *c, int fd)
         return events | VGPU_CLIENT_GENERATION;
 }
 
-static int adopt_wake(struct vgpu_client *c, int fd)
+static int adopt_wake(struct vgpu_client *c, int fd, bool edge)
 {
         struct stat st;
 
         if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
                 return -EPROTO;
-        return watch(c, fd);
+        return watch(c, fd, edge ? EPOLLIN | EPOLLET : EPOLLIN);
 }
 
 /* WELCOME's descriptors by what they are; -1: not there. They stay in @fds, the caller's to close. */
@@ -237,7 +239,7 @@ static int on_welcome(struct vgpu_client *c, size_t len, int *fds, size_t n_fds)
         if (events < 0)
                 return events;
         if (handed.wake >= 0) {
-                err = adopt_wake(c, handed.wake);
+                err = adopt_wake(c, handed.wake, msg->granted & VGPU_WANT_EDGE);
                 if (err < 0)
                         return err;
                 c->wake_fd = handed.wake;
@@ -367,7 +369,7 @@ int connection_read(struct vgpu_client *c, uint64_t now_ns)
         return events;
 }
 
-void connection_tell_stats(struct vgpu_client *c, uint64_t now_ns)
+static void tell_stats(struct vgpu_client *c, uint64_t now_ns)
 {
         const struct vgpu_client_stats *from = &c->welcome;
         struct vgpu_msg_stats msg = {
@@ -380,10 +382,15 @@ void connection_tell_stats(struct vgpu_client *c, uint64_t now_ns)
                 .last_serial = c->copied,
         };
 
-        if (c->phase != PHASE_ONLINE || now_ns - c->told_ns < STATS_PERIOD_NS ||
-                memcmp(&c->told, &msg, sizeof(msg)) == 0)
+        if (memcmp(&c->told, &msg, sizeof(msg)) == 0)
                 return;
         c->told = msg;
         c->told_ns = now_ns;
         message_send(c->sock, &msg, sizeof(msg), NULL, 0, NULL, 0);
+}
+
+void connection_tell_stats(struct vgpu_client *c, uint64_t now_ns)
+{
+        if (c->phase == PHASE_ONLINE && now_ns - c->told_ns >= STATS_PERIOD_NS)
+                tell_stats(c, now_ns);
 }

@@ -50,10 +50,10 @@ void vgpu_client_intent_state(struct vgpu_client *c, struct vgpu_client_intent_s
         *ret = c->intent.state;
 }
 
-void intent_send(struct vgpu_client *c)
+static int say(const struct vgpu_client *c)
 {
-        struct intent *in = &c->intent;
-        struct vgpu_msg_intent msg = {
+        const struct intent *in = &c->intent;
+        const struct vgpu_msg_intent msg = {
                 .header = message_header(VGPU_MSG_INTENT, sizeof(msg)),
                 .cookie = in->cookie,
                 .fields = in->want.fields,
@@ -62,8 +62,14 @@ void intent_send(struct vgpu_client *c)
                 .draw_cursor = in->want.draw_cursor,
         };
 
-        if (!in->unsent || c->phase != PHASE_ONLINE ||
-                message_send(c->sock, &msg, sizeof(msg), NULL, 0, NULL, 0) < 0)
+        return message_send(c->sock, &msg, sizeof(msg), NULL, 0, NULL, 0);
+}
+
+void intent_send(struct vgpu_client *c)
+{
+        struct intent *in = &c->intent;
+
+        if (!in->unsent || c->phase != PHASE_ONLINE || say(c) < 0)
                 return;
         in->unsent = false;
         in->want.fields &= ~VGPU_INTENT_FRAME;

@@ -134,5 +134,6 @@ int vgpu_client_wait(struct vgpu_client *c, int timeout_ms)
                 end_ns = monotonic_ns() + (uint64_t)timeout_ms * NS_PER_MS;
         got = wait_until(c, end_ns);
         page_disarm(&c->page);
+        c->is_armed = false;
         return got;
 }

@@ -162,8 +162,11 @@ int vgpu_client_fd(const struct vgpu_client *c);
 /**
  * vgpu_client_dispatch() - take what has come
  *
- * Never blocks. Reads the socket and the wake descriptor, maps new rings, reconnects when it is time, then compares the
- * ring with what was reported before. May be called at any time; without news it costs a few system calls.
+ * Never blocks. Takes what is in the socket, maps new rings, reconnects when it is time, then compares the ring with what
+ * was reported before. May be called at any time; without news it costs one system call.
+ *
+ * A frame that we were woken for is reported before any of that, so the descriptor may still be readable: the next call,
+ * after the next poll, does the rest. Who is told only of changes (EPOLLET) calls it until it returns 0.
  *
  * Return: set of enum vgpu_client_event, 0 (nothing), or < 0: -ENOTCONN (disconnected and not to reconnect; the
  * last frame stays readable), -EPROTONOSUPPORT (the daemon at the path is now of another major version; likewise

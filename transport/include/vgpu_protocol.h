@@ -58,6 +58,8 @@ enum vgpu_msg_type {
 #define VGPU_WANT_WAKE  UINT32_C(2) /* a socket's end: readable after a change while armed */
 #define VGPU_WANT_LEASE UINT32_C(4) /* holds in the client's page are honoured */
 #define VGPU_WANT_SOON  UINT32_C(8) /* the ring's `soon` is raised before frames */
+#define VGPU_WANT_EDGE                                                                             \
+        UINT32_C(16) /* with WAKE: no bytes, it is readable for ever, and a wake is an edge */
 
 /* QUERY.what */
 enum vgpu_query {

@@ -37,7 +37,8 @@ static int grant_page(struct peer *p, struct parcel *parcel)
         seat = &pages->seat[p->page];
         seat->leases = p->granted & VGPU_WANT_LEASE;
         if (p->granted & VGPU_WANT_WAKE) {
-                seat->wake_fd = waker_pair(&parcel->wake_end);
+                seat->edge = p->granted & VGPU_WANT_EDGE;
+                seat->wake_fd = waker_pair(seat->edge, &parcel->wake_end);
                 if (seat->wake_fd < 0)
                         return seat->wake_fd;
                 parcel->fds[parcel->n++] = parcel->wake_end;
@@ -85,6 +86,18 @@ static int welcome(struct peer *p)
         return 0;
 }
 
+static uint32_t grant(const struct server *s, uint32_t wants)
+{
+        uint32_t granted = wants & (VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE |
+                                           VGPU_WANT_SOON | VGPU_WANT_EDGE);
+
+        if (s->config.lease_ns == 0)
+                granted &= ~VGPU_WANT_LEASE;
+        if (!(granted & VGPU_WANT_WAKE) || !s->waker.has_edges)
+                granted &= ~VGPU_WANT_EDGE;
+        return granted;
+}
+
 static int on_hello(struct peer *p, const void *packet)
 {
         const struct vgpu_msg_hello *msg = packet;
@@ -92,10 +105,7 @@ static int on_hello(struct peer *p, const void *packet)
         if (p->ready)
                 return peer_condemn(p, VGPU_GOODBYE_MALFORMED, "HELLO may be sent once only.");
         memcpy(p->name, msg->name, sizeof(msg->name));
-        p->granted =
-                msg->wants & (VGPU_WANT_RING | VGPU_WANT_WAKE | VGPU_WANT_LEASE | VGPU_WANT_SOON);
-        if (p->server->config.lease_ns == 0)
-                p->granted &= ~VGPU_WANT_LEASE;
+        p->granted = grant(p->server, msg->wants);
         p->ready = true;
         if (p->granted & VGPU_WANT_SOON) {
                 p->server->n_early++;

@@ -19,6 +19,7 @@ struct page_seat {
         bool taken;
         bool leases;    /* its holds are honoured */
         int wake_fd;    /* -1: not granted */
+        bool edge;      /* what it is woken by; a byte otherwise */
         int memfd;      /* until it is settled, then -1 */
         uint32_t watch; /* PAGES_NONE: not settled, there is nothing to look at yet */
         struct ring_holder holder;

@@ -33,18 +33,18 @@ static void look_at_holds(struct server *s, struct ring *ring, const struct page
 static void look_at_ticket(struct server *s, struct page_watch *watch, uint32_t changes)
 {
         const uint32_t ticket = page_ticket(watch);
-        int wake_fd;
+        const struct page_seat *seat;
         uint32_t interest;
 
         if (ticket == 0)
                 return;
         interest = page_interest(watch);
-        wake_fd = s->pages.seat[watch->seat].wake_fd;
-        if (wake_fd < 0 || (changes != 0 && interest != 0 && !(interest & changes)))
+        seat = &s->pages.seat[watch->seat];
+        if (seat->wake_fd < 0 || (changes != 0 && interest != 0 && !(interest & changes)))
                 return;
         /* also if there is no room for the byte: those before it make the socket readable */
         watch->answered = ticket;
-        waker_add(&s->waker, wake_fd);
+        waker_add(&s->waker, seat->wake_fd, seat->edge);
 }
 
 static void wake_due(struct server *s)

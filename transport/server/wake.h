@@ -1,5 +1,5 @@
 /*
- * wake.h - bytes into the clients' wake sockets, one by one or many at once (private to server/)
+ * wake.h - edges and bytes for the clients' wake sockets, one by one or many at once (private to server/)
  */
 #ifndef VGPUD_WAKE_H
 #define VGPUD_WAKE_H
@@ -25,9 +25,11 @@ struct waker {
         uint32_t
                 batch; /* from so many on it is one submission; UINT32_MAX without io_uring and until measured */
         struct waker_trial trial;
+        bool has_edges; /* this kernel makes them */
         uint32_t max;
-        uint32_t n;
-        int *fd; /* whom to wake, n of max */
+        uint32_t n, n_edges;
+        int *fd;   /* whom to send a byte, n of max */
+        int *edge; /* whom to give an edge, n_edges of max */
 };
 
 struct waker_result {
@@ -60,19 +62,23 @@ bool waker_measure(struct waker *w);
 
 /**
  * waker_pair() - a wake socket
+ * @edge:           it is to be woken by edges, which takes waker.has_edges; by bytes otherwise
  * @ret_client_end: to pass to the client, then to close
  *
  * Return: our end, or a negative errno.
  */
-int waker_pair(int *ret_client_end);
+int waker_pair(bool edge, int *ret_client_end);
 
-/* Remember one end that waker_pair() gave; at most @max until the next flush. */
-static inline void waker_add(struct waker *w, int fd)
+/* Remember one end that waker_pair() gave, with what it was asked for; at most @max until the next flush. */
+static inline void waker_add(struct waker *w, int fd, bool edge)
 {
-        w->fd[w->n++] = fd;
+        if (edge)
+                w->edge[w->n_edges++] = fd;
+        else
+                w->fd[w->n++] = fd;
 }
 
-/* Write a byte to each that was added. Never waits. */
+/* Wake each that was added. Never waits. */
 struct waker_result waker_flush(struct waker *w);
 
 #endif /* VGPUD_WAKE_H */
