@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,6 +167,17 @@ static void hold_reloads(void)
         sigprocmask(SIG_BLOCK, &hup, NULL);
 }
 
+/*
+ * Left to itself the allocator keeps what a search has freed, in a heap for each worker that ever made one, and the daemon grows
+ * by half in its first minutes. So workers share a heap, and what is large goes back to the system at once.
+ */
+static void keep_memory_small(void)
+{
+        mallopt(M_ARENA_MAX, 2);
+        mallopt(M_MMAP_THRESHOLD, 128 << 10);
+        mallopt(M_TRIM_THRESHOLD, 128 << 10);
+}
+
 int main(int argc, char **argv)
 {
         struct config_report report = { 0 };
@@ -178,6 +190,7 @@ int main(int argc, char **argv)
         status = parse(argc, argv, &options);
         if (status >= 0)
                 return status;
+        keep_memory_small();
         signal(SIGPIPE, SIG_IGN);
         journal_init();
         config_machine(options.config, machine);
