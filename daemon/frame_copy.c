@@ -3,19 +3,21 @@
 
 _Static_assert(VGPU_RING_MAX_DAMAGE <= VGPU_MAX_DAMAGE, "a part for each rectangle");
 
-/* What one last-level page table maps. */
+/* What one last-level page table maps; of one thread. */
 #define CHUNK_BYTES (UINT64_C(2) << 20)
 
 /* Pieces of a chunk: each page of it, and one more where it begins within a page. */
 #define CHUNK_PIECES (CHUNK_BYTES / GVA_PAGE_BYTES + 1)
 
-/* Pieces to be copied, and the bytes of the frame from the first to the last. */
-struct chunk {
-        struct gva_extent piece[CHUNK_PIECES];
-        size_t n;
-        uint64_t bytes;
-        uint64_t from, to;
-};
+_Static_assert(COPY_HELPER_CHUNKS *COPY_HELPER_CHUNK_BYTES <= CHUNK_BYTES,
+        "two threads have no more unchecked than one");
+
+/*
+ * Of two threads: a part of what is left, so that whoever is done last is so soon after the other. The least is what a copy gets
+ * through while the other thread notices.
+ */
+#define SHARE_PARTS 4u
+#define SHARE_LEAST (UINT64_C(64) << 10)
 
 /* How far a patch has been cut into chunks. */
 struct walk {
@@ -23,6 +25,7 @@ struct walk {
         struct patch_cursor cursor;
         uint64_t at, end; /* of the stretch that is left */
         size_t extent;    /* where to begin to look: stretches ascend */
+        uint64_t left;    /* bytes, about */
 };
 
 /* The part of extent @e that lies in [from, to). */
@@ -38,7 +41,7 @@ static struct gva_extent clip(struct gva_extent e, uint64_t from, uint64_t to)
         return e;
 }
 
-static void add_piece(struct chunk *k, struct gva_extent piece)
+static void add_piece(struct copy_chunk *k, struct gva_extent piece)
 {
         if (k->n == 0)
                 k->from = piece.offset;
@@ -61,13 +64,15 @@ static bool next_stretch(struct walk *w)
 }
 
 /* Return: false: nothing is left. */
-static bool fill(struct frame_copy *c, struct walk *w, struct chunk *k)
+static bool fill(struct frame_copy *c, struct walk *w, struct copy_chunk *k, uint64_t most)
 {
         const struct gva_extent *e = c->sample.extents;
 
+        k->source = c->source;
+        k->dst = c->dst;
         k->n = k->bytes = 0;
-        while (k->bytes < CHUNK_BYTES && k->n < CHUNK_PIECES && next_stretch(w)) {
-                uint64_t room = CHUNK_BYTES - k->bytes;
+        while (k->bytes < most && k->n < k->max && next_stretch(w)) {
+                uint64_t room = most - k->bytes;
 
                 while (e[w->extent].offset + e[w->extent].len <= w->at)
                         w->extent++;
@@ -81,65 +86,96 @@ static bool fill(struct frame_copy *c, struct walk *w, struct chunk *k)
                 c->touched_from = k->from;
         c->touched = k->to;
         c->copied += k->bytes;
+        w->left -= w->left < k->bytes ? w->left : k->bytes;
         return true;
 }
 
-/* A chunk was gathered with @result. Return: 1, 0, or a read error. */
-static int check(struct frame_copy *c, const struct chunk *k, int result)
+/* A chunk was gathered. Return: 1, 0, or a read error. */
+static int check(struct frame_copy *c, const struct copy_chunk *k)
 {
-        if (result < 0)
-                return result;
+        if (k->result < 0)
+                return k->result;
         return vgpup_sample_recheck(c->region, c->mem, &c->sample, k->from, k->to - k->from);
 }
 
-static int copy(struct frame_copy *c, const struct chunk *k)
+static int copy_alone(struct frame_copy *c, struct walk *w)
 {
-        return check(c, k, vgpu_source_gather(c->source, k->piece, k->n, 0, c->dst));
+        struct gva_extent piece[CHUNK_PIECES];
+        struct copy_chunk k = { .piece = piece, .max = CHUNK_PIECES };
+        int r = 1;
+
+        while (r == 1 && fill(c, w, &k, CHUNK_BYTES)) {
+                k.result = vgpu_source_gather(c->source, k.piece, k.n, 0, c->dst);
+                r = check(c, &k);
+        }
+        return r;
 }
 
-/* Chunks that two threads work on: ours, and the one that the helper was given. */
-struct work {
-        struct chunk chunk[2];
-        struct chunk *ours, *theirs; /* theirs: NULL: none */
-};
+/* ---- with a helper ----------------------------------------------------------------------------------------------- */
 
-/* A small one is copied before a helper wakes up. */
-static bool give_away(struct frame_copy *c, struct work *work)
+/* Whole pages, by fours, as far as that goes. */
+static uint64_t share(const struct walk *w)
 {
-        struct chunk *k = work->ours;
+        uint64_t part = w->left / SHARE_PARTS / SHARE_LEAST * SHARE_LEAST;
 
-        if (!c->helper || work->theirs || k->bytes < CHUNK_BYTES)
-                return false;
-        copy_helper_ask(c->helper, c->source, k->piece, k->n, c->dst);
-        work->theirs = k;
-        work->ours = k == &work->chunk[0] ? &work->chunk[1] : &work->chunk[0];
-        return true;
+        if (part > COPY_HELPER_CHUNK_BYTES)
+                return COPY_HELPER_CHUNK_BYTES;
+        return part > SHARE_LEAST ? part : SHARE_LEAST;
 }
 
-/* Looks whether the helper is done. Return: 1 (no, or well), 0, or a read error. */
-static int look_after_helper(struct frame_copy *c, struct work *work)
+/* As many as there is room for. Return: false: nothing is left. */
+static bool offer(struct frame_copy *c, struct walk *w)
 {
-        const struct chunk *k = work->theirs;
-        int result;
+        struct copy_chunk *k;
+        bool more = true;
 
-        if (!k || !copy_helper_is_done(c->helper, &result))
-                return 1;
-        work->theirs = NULL;
-        return check(c, k, result);
+        while (more && (k = copy_helper_room(c->helper))) {
+                more = fill(c, w, k, share(w));
+                if (more)
+                        copy_helper_offer(c->helper, k);
+        }
+        /* Once more: it may have gone to sleep while the frame was translated, or while this thread did not run. */
+        copy_helper_call(c->helper);
+        return more;
 }
 
-/* Whatever came of the rest, nobody writes any more when this returns. @r: what did. */
-static int finish_helper(struct frame_copy *c, struct work *work, int r)
+/* Return: 1, 0, or a read error. */
+static int check_done(struct frame_copy *c)
 {
-        const struct chunk *k = work->theirs;
-        int result;
+        const struct copy_chunk *k;
+        int r = 1;
 
-        if (!k)
-                return r;
-        if (copy_helper_take_back(c->helper))
-                return r == 1 ? copy(c, k) : r;
-        result = copy_helper_wait(c->helper);
-        return r == 1 ? check(c, k, result) : r;
+        while (r == 1 && (k = copy_helper_done(c->helper)))
+                r = check(c, k);
+        return r;
+}
+
+/*
+ * Where nothing is to be copied or waited for, all that is out is done, and checked next; then there is room for what is left.
+ * Whatever comes of it, nobody writes any more when this returns.
+ */
+static int copy_by_two(struct frame_copy *c, struct walk *w)
+{
+        bool more = true, busy;
+        int r;
+
+        do {
+                more = more && offer(c, w);
+                busy = copy_helper_work(c->helper) || copy_helper_wait(c->helper);
+                r = check_done(c);
+        } while (r == 1 && (busy || more));
+        copy_helper_stop(c->helper);
+        return r;
+}
+
+/* Bytes that it asks for, or somewhat more. */
+static uint64_t size_of(const struct gva_part *parts, size_t n)
+{
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < n; i++)
+                bytes += parts[i].len;
+        return bytes;
 }
 
 int frame_copy_run(struct frame_copy *c, const struct patch *patch)
@@ -147,18 +183,15 @@ int frame_copy_run(struct frame_copy *c, const struct patch *patch)
         struct gva_part parts[VGPU_RING_MAX_DAMAGE];
         struct walk w = { .patch = patch };
         size_t n = patch_parts(patch, parts);
-        struct work work;
+        bool by_two;
         int r;
 
-        work.ours = &work.chunk[0];
-        work.theirs = NULL;
+        w.left = size_of(parts, n);
+        by_two = c->helper && w.left >= FRAME_COPY_LARGE;
+        if (by_two)
+                copy_helper_call(c->helper);
         r = vgpup_sample_map(c->region, c->mem, &c->sample, parts, n);
-        while (r == 1 && fill(c, &w, work.ours)) {
-                if (give_away(c, &work))
-                        continue;
-                r = copy(c, work.ours);
-                if (r == 1)
-                        r = look_after_helper(c, &work);
-        }
-        return finish_helper(c, &work, r);
+        if (r == 1)
+                r = by_two ? copy_by_two(c, &w) : copy_alone(c, &w);
+        return r;
 }

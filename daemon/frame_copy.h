@@ -2,7 +2,8 @@
  * frame_copy.h - the bytes of a frame out of the guest, chunk by chunk
  *
  * What is copied may lie where clients can see it before it counts. So the entries it was read through are looked at again
- * after every 2 MiB: what a stale translation could show to one who peeks is bounded to that, and with a helper to twice that.
+ * after every 2 MiB, and with a helper when each chunk is done, of which as much is out at a time: what a stale translation could
+ * show to one who peeks is bounded to that.
  */
 #ifndef VGPUD_FRAME_COPY_H
 #define VGPUD_FRAME_COPY_H
@@ -11,12 +12,15 @@
 #include "patch.h"
 #include "vgpu_source.h"
 
+/* What is smaller is copied by one thread: it is done before a helper is awake. */
+#define FRAME_COPY_LARGE (UINT64_C(4) << 20)
+
 struct frame_copy {
         vgpup_region *region;
         vmie_mem *mem;
         vgpu_source *source;
-        struct copy_helper
-                *helper; /* takes chunks, too; NULL: none. Only where the source is shareable */
+        /* Takes chunks of large ones, too, and is dismissed by the caller. NULL: none. Only where the source is shareable */
+        struct copy_helper *helper;
         struct vgpup_sample sample; /* opened */
         uint8_t *dst;               /* room for sample.bytes */
         size_t copied;              /* bytes that were asked for; to begin with 0 */

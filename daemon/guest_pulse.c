@@ -114,16 +114,19 @@ void guest_on_look(uv_poll_t *poll, int status, int events)
         struct guest *g = poll->data;
         const uint64_t until_ns = uv_hrtime() + GUEST_SPIN_NS;
         struct pacer_plan plan;
+        bool goes_on;
 
         (void)status;
         (void)events;
-        if (!look(g, &plan))
-                return;
-        while (plan.spin && plan.at_ns < until_ns) {
+        goes_on = look(g, &plan);
+        while (goes_on && plan.spin && plan.at_ns < until_ns) {
+                stream_expect(&g->stream);
                 spin_until(plan.at_ns);
-                if (!look(g, &plan))
-                        return;
+                goes_on = look(g, &plan);
         }
+        stream_expect_no_more(&g->stream);
+        if (!goes_on)
+                return;
         guest_look_at(g, plan.at_ns);
         /* last: they may end the looking */
         do_early(g, plan.at_ns - g->looked_ns);

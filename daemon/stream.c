@@ -19,6 +19,18 @@ int stream_use_helper(struct stream *s)
         return s->helper ? 0 : copy_helper_new(&s->helper);
 }
 
+void stream_expect(struct stream *s)
+{
+        if (s->helper && s->large)
+                copy_helper_call(s->helper);
+}
+
+void stream_expect_no_more(struct stream *s)
+{
+        if (s->helper)
+                copy_helper_dismiss(s->helper);
+}
+
 void stream_deinit(struct stream *s)
 {
         s->helper = copy_helper_free(s->helper);
@@ -210,6 +222,7 @@ static int take(struct stream *s, const struct stream_view *view, struct pass *p
         if (r == 1)
                 r = vgpup_sample_commit(view->region, view->mem, sample);
         s->counters.copied_bytes += pass->copy.copied;
+        s->large = pass->copy.helper && pass->copy.copied >= FRAME_COPY_LARGE;
         if (r == 0)
                 return skip(s, view, sample);
         if (r == 1 && note_time(s, pass) > s->late_ns) {
@@ -382,8 +395,11 @@ int stream_look(struct stream *s, const struct stream_view *view, enum pacer_saw
                 return 0;
         if (news < 0)
                 return news;
-        if (news & VGPUP_NEWS_FRAME)
+        if (news & VGPUP_NEWS_FRAME) {
+                stream_expect(s);
                 r = look_at_frame(s, view, frame_id, ret_saw);
+                stream_expect_no_more(s);
+        }
         if (r >= 0 && (news == VGPUP_NEWS_CURSOR || vgpup_cursor_stirs(view->region, view->mem)))
                 r = look_at_cursor(s, view);
         return r < 0 ? r : 0;

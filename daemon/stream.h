@@ -40,6 +40,7 @@ struct stream {
         bool use_staging;
         uint64_t late_ns; /* a pass that took longer is thrown away; STREAM_LATE_NS to begin with */
         struct copy_helper *helper; /* NULL: none */
+        bool large; /* the helper copied of the last frame, and probably will of the next */
         struct stream_counters counters;
         struct histogram sample_time; /* of frames copied and checked, from the look's begin */
         uint64_t look_ns;             /* when the last look began, CLOCK_MONOTONIC */
@@ -74,6 +75,13 @@ void stream_init(struct stream *s, struct outlet *outlet, bool staging);
 
 /* Large frames are copied by two threads from now on. Return: 0, or a negative errno: it stays at one. */
 int stream_use_helper(struct stream *s);
+
+/*
+ * A frame is due, and is waited for without sleeping: the helper waits in the same way, if it is of use for frames such as the
+ * last. Until a look takes one, or this is taken back.
+ */
+void stream_expect(struct stream *s);
+void stream_expect_no_more(struct stream *s);
 
 void stream_deinit(struct stream *s);
 

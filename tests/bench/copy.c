@@ -23,7 +23,8 @@
 #define CHUNK_BYTES    (UINT64_C(2) << 20) /* as the daemon's stream rechecks */
 #define MAX_HANDS      7u
 #define PATIENCE       10u
-#define MAX_TURNS      (2 * MAX_HANDS + VGPU_N_COPIES + 3u)
+#define DUE_US         200 /* that a frame is waited for */
+#define MAX_TURNS      (2 * MAX_HANDS + VGPU_N_COPIES + 4u)
 
 /* What the bar says; the other rows have none. */
 #define TARGET_SAMPLE 1.10
@@ -58,7 +59,7 @@ struct bench {
         unsigned patience; /* how often something is measured until nothing came between */
         struct bench_row *hand[MAX_HANDS], *two_hands[MAX_HANDS];
         struct bench_row *gather[VGPU_N_COPIES], *gather_read[VGPU_N_COPIES];
-        struct bench_row *take, *take_by_two, *walk, *caret;
+        struct bench_row *take, *take_by_two, *take_by_woken, *walk, *caret;
 };
 
 static double now_us(void)
@@ -222,6 +223,19 @@ static bool measure_steps(struct bench *b, unsigned round, enum vgpu_copy way)
         return true;
 }
 
+/* As the daemon waits for a frame that is due: its helper waits, too. */
+static void wait_for_frame(struct stream *s)
+{
+        double from_us = now_us(), next_us = from_us;
+
+        while (next_us < from_us + DUE_US) {
+                stream_expect(s);
+                next_us += 10;
+                while (now_us() < next_us)
+                        ;
+        }
+}
+
 /* All of it, as the daemon does it: look, walk, copy, recheck, publish, wake. */
 static bool measure_look(
         struct bench *b, struct bench_row *row, unsigned round, const vgpu_rect_t *damage)
@@ -233,6 +247,8 @@ static bool measure_look(
 
         copy_scene_produce(s, damage);
         copy_scene_cool(s);
+        if (row == b->take_by_two)
+                wait_for_frame(&s->stream);
         took_us = start(b);
         if (stream_look(&s->stream, &s->view, &saw) < 0)
                 give_up("the frame cannot be taken");
@@ -241,14 +257,16 @@ static bool measure_look(
         return s->stream.counters.frames == frames + 1 && keep(b, row, round, took_us);
 }
 
-static bool measure_look_by_two(struct bench *b, unsigned round)
+/* In a stream of frames that are as large. */
+static bool measure_look_by_two(struct bench *b, struct bench_row *row, unsigned round)
 {
         struct stream *s = &b->scene->stream;
         struct copy_helper *helper = b->helper;
         bool counts;
 
         s->helper = helper;
-        counts = measure_look(b, b->take_by_two, round, NULL);
+        s->large = true;
+        counts = measure_look(b, row, round, NULL);
         s->helper = NULL;
         return counts;
 }
@@ -291,6 +309,7 @@ static void add_rows(
                 bench_row_at_most(b->walk, BENCH_OF_RATIO, TARGET_WALK);
         b->take = bench_row_add(t, group, "sample and publish");
         b->take_by_two = bench_row_add(t, group, "sample and publish, 2 threads");
+        b->take_by_woken = bench_row_add(t, group, "sample and publish, 2 threads, one asleep");
         b->caret = bench_row_add(t, group, "sample and publish a caret");
         bench_row_against(b->caret, b->take);
         if (large)
@@ -318,7 +337,15 @@ static void hold_against(struct bench_row *row, const struct bench_row *best)
 }
 
 /* What is measured in a round; of the copies by hand one after the other. */
-enum step { STEP_HAND, STEP_TWO_HANDS, STEP_GATHER, STEP_TAKE, STEP_TAKE_BY_TWO, STEP_CARET };
+enum step {
+        STEP_HAND,
+        STEP_TWO_HANDS,
+        STEP_GATHER,
+        STEP_TAKE,
+        STEP_TAKE_BY_TWO,
+        STEP_TAKE_BY_WOKEN,
+        STEP_CARET
+};
 
 struct turn {
         enum step step;
@@ -337,7 +364,9 @@ static bool measure_once(struct bench *b, unsigned round, const struct turn *t)
         case STEP_TAKE:
                 return measure_look(b, b->take, round, NULL);
         case STEP_TAKE_BY_TWO:
-                return measure_look_by_two(b, round);
+                return measure_look_by_two(b, b->take_by_two, round);
+        case STEP_TAKE_BY_WOKEN:
+                return measure_look_by_two(b, b->take_by_woken, round);
         case STEP_CARET:
                 return measure_caret(b, round);
         }
@@ -369,6 +398,7 @@ static unsigned list_turns(const struct bench *b, struct turn turns[MAX_TURNS])
                 turns[n++] = (struct turn){ STEP_GATHER, i };
         turns[n++] = (struct turn){ STEP_TAKE, 0 };
         turns[n++] = (struct turn){ STEP_TAKE_BY_TWO, 0 };
+        turns[n++] = (struct turn){ STEP_TAKE_BY_WOKEN, 0 };
         turns[n++] = (struct turn){ STEP_CARET, 0 };
         return n;
 }
@@ -415,6 +445,7 @@ static void measure_scene(
         bench_row_against(b.gather[VGPU_COPY_AUTO], best_of(b.hand, n_hands));
         hold_against(b.take, best_of(b.hand, n_hands));
         hold_against(b.take_by_two, best_of(b.two_hands, n_hands));
+        hold_against(b.take_by_woken, best_of(b.two_hands, n_hands));
         copy_helper_free(b.helper);
         free(b.page);
         munmap(b.slots, bytes);

@@ -254,59 +254,6 @@ static void a_patch_whose_page_moves_is_thrown_away(void **state)
         assert_true(refused > 0);
 }
 
-/* ---- two threads ------------------------------------------------------------------------------------------------- */
-
-#define LARGE_STRIDE (4 * 2048u)
-#define LARGE_HEIGHT 1100u /* four chunks and a part of one */
-#define LARGE_PAGES  (LARGE_HEIGHT * LARGE_STRIDE / GVA_PAGE_BYTES)
-
-/* Each page says which it is. */
-static void publish_large(struct rig *rig, uint8_t with)
-{
-        struct guest_image *g = &rig->w.image;
-        vgpu_slot_t *line;
-        uint32_t slot;
-
-        region_publish(&rig->r, 1, 1, 4);
-        slot = rig->r.block->latest;
-        line = &rig->r.block->slot[slot];
-        line->width = LARGE_STRIDE / 4;
-        line->height = LARGE_HEIGHT;
-        line->stride = LARGE_STRIDE;
-        for (uint32_t i = 0; i < LARGE_PAGES; i++) {
-                uint64_t gva = rig->r.gva + VGPU_RING_OFFSET + slot * rig->r.slot_stride +
-                               (uint64_t)i * GVA_PAGE_BYTES;
-
-                memset(image_at(g, image_translate(g, rig->r.proc.cr3, gva)),
-                        (uint8_t)(i * 31 + with), GVA_PAGE_BYTES);
-        }
-}
-
-static void two_threads_copy_what_one_would(void **state)
-{
-        struct rig rig;
-
-        (void)state;
-        rig_open_large(&rig, false, (uint64_t)LARGE_HEIGHT * LARGE_STRIDE);
-        assert_int_equal(stream_use_helper(&rig.stream), 0);
-        for (uint8_t n = 1; n <= 12; n++) {
-                const struct vgpu_ring_desc *d;
-                const uint8_t *pixels;
-
-                publish_large(&rig, n);
-                look_until_published(&rig, n);
-                d = newest(&rig, &pixels);
-                for (uint32_t i = 0; i < LARGE_PAGES; i++) {
-                        const uint8_t *page = pixels + (size_t)i * GVA_PAGE_BYTES;
-
-                        assert_int_equal(page[0], (uint8_t)(i * 31 + n));
-                        assert_memory_equal(page, page + 1, GVA_PAGE_BYTES - 1);
-                }
-                unmap(&rig, d);
-        }
-        rig_close(&rig);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -315,7 +262,6 @@ int main(void)
                 cmocka_unit_test(another_run_or_binding_begins_with_whole_frames),
                 cmocka_unit_test(a_producer_that_lies_spoils_its_own_picture),
                 cmocka_unit_test(a_patch_whose_page_moves_is_thrown_away),
-                cmocka_unit_test(two_threads_copy_what_one_would),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
