@@ -2,7 +2,7 @@
  * manager.h - what the service manager does for vgpud, for a test: keeps descriptors, and starts the RAM helper
  *
  * The store is systemd's: FDSTORE=1 adds, FDSTOREREMOVE=1 takes away, and a daemon that is started gets all that is in it as
- * LISTEN_FDS with LISTEN_FDNAMES. Notifications are taken in by a thread, so that no daemon waits for room.
+ * LISTEN_FDS with LISTEN_FDNAMES. Notifications are taken in by a thread, so that there is room for all that a daemon owes.
  */
 #ifndef VGPU_TEST_MANAGER_H
 #define VGPU_TEST_MANAGER_H
