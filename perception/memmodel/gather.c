@@ -95,59 +95,73 @@ static int add_piece(
         return append(g, ram, gpa, at->gva - g->gva, len) ? 0 : -EOVERFLOW;
 }
 
+/* Of @n pages from @gva on: whole ones up to @last, while there is room for as many pieces. */
+static uint32_t plain_pages_at_most(
+        const struct gva_gather *g, uint32_t n, uint64_t gva, uint64_t last)
+{
+        uint64_t most = g->max_extents - g->n_extents;
+
+        if (gva % GVA_PAGE_BYTES != 0)
+                return 0;
+        if (most > (last - gva + 1) / GVA_PAGE_BYTES)
+                most = (last - gva + 1) / GVA_PAGE_BYTES;
+        return n < most ? n : (uint32_t)most;
+}
+
 /*
  * Nearly all pages of a region are a present page of a user's, about which there is nothing to say but where it is. A frame
- * has thousands of them, so that what is asked of each counts: the piece that grows and the RAM that it lies in are at hand.
+ * has thousands of them, so that what is asked of each counts: it grows the piece before it if it lies as far from its place in
+ * the range as that one, the RAM that it lies in is at hand, and a piece learns its length when the next one begins.
  *
  * Return: how many entries were taken from the @i-th on, with *gva moved behind them; the next is for the long way, which
- * knows what is wrong with it.
+ * knows what is wrong with it, or takes a part of a page.
  */
 static uint32_t add_plain_pages(struct gva_gather *g, const vmie_mem *m,
         const struct gather_run *run, uint32_t i, uint64_t *gva, uint64_t last)
 {
         const uint64_t *entry = &g->entries[run->first];
-        struct gpa_extent ram = { 0 };
-        struct gva_extent piece = { 0 };
-        uint32_t first = i;
-        uint64_t at = *gva;
+        const uint32_t first = i, end = i + plain_pages_at_most(g, run->n - i, *gva, last);
+        struct gva_extent *open = &g->extents[g->n_extents], *next = open;
+        uint64_t offset = *gva - g->gva, distance = 0;
+        uint64_t ram_gpa = UINT64_MAX, ram_room = 0; /* of none: every page lies outside */
 
-        if (g->n_extents > 0) {
-                piece = g->extents[--g->n_extents];
-                if (!gpa_is_zeros(piece.gpa))
-                        ram = *gpa_extent(m, piece.gpa);
+        if (g->n_extents > 0 && open[-1].offset + open[-1].len == offset &&
+                !gpa_is_zeros(open[-1].gpa)) {
+                const struct gpa_extent *ram = gpa_extent(m, open[-1].gpa);
+
+                if (ram->len >= GVA_PAGE_BYTES) {
+                        open--;
+                        distance = open->gpa - open->offset;
+                        ram_gpa = ram->gpa;
+                        ram_room = ram->len - GVA_PAGE_BYTES;
+                }
         }
-        for (; i < run->n; i++) {
-                uint64_t in_page = at & (GVA_PAGE_BYTES - 1);
-                uint64_t gpa = (entry[i] & PTE_PFN) + in_page;
-                uint64_t len = GVA_PAGE_BYTES - in_page;
+        for (; i < end; i++, offset += GVA_PAGE_BYTES) {
+                const uint64_t e = entry[i], gpa = e & PTE_PFN;
 
-                if ((entry[i] & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
+                if ((e & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
                         break;
-                if (len > last - at + 1)
-                        len = last - at + 1;
-                if (gpa == piece.gpa + piece.len && at - g->gva == piece.offset + piece.len &&
-                        within(&ram, gpa, len)) {
-                        piece.len += len;
-                        at += len;
+                if (gpa - ram_gpa > ram_room) {
+                        const struct gpa_extent *ram = gpa_extent(m, gpa);
+
+                        if (!within(ram, gpa, GVA_PAGE_BYTES))
+                                break;
+                        ram_gpa = ram->gpa;
+                        ram_room = ram->len - GVA_PAGE_BYTES;
+                } else if (gpa - offset == distance) {
                         continue;
                 }
-                if (!within(&ram, gpa, len)) {
-                        const struct gpa_extent *e = gpa_extent(m, gpa);
-
-                        if (!within(e, gpa, len))
-                                break;
-                        ram = *e;
-                }
-                if (g->n_extents + (piece.len > 0) >= g->max_extents)
-                        break;
-                if (piece.len > 0)
-                        g->extents[g->n_extents++] = piece;
-                piece = (struct gva_extent){ .gpa = gpa, .offset = at - g->gva, .len = len };
-                at += len;
+                if (next > open)
+                        next[-1].len = offset - next[-1].offset;
+                distance = gpa - offset;
+                next->gpa = gpa;
+                next->offset = offset;
+                next++;
         }
-        if (piece.len > 0)
-                g->extents[g->n_extents++] = piece;
-        *gva = at;
+        if (next > open)
+                next[-1].len = offset - next[-1].offset;
+        g->n_extents = (size_t)(next - g->extents);
+        *gva = g->gva + offset;
         return i - first;
 }
 
@@ -378,30 +392,36 @@ int gather_walk(struct gva_gather *g, vmie_mem *m, uint64_t cr3, uint64_t gva, u
 /* Two entries at a time, which compilers do not see by themselves at this level of optimisation. */
 typedef uint64_t entries2 __attribute__((vector_size(16), aligned(8), may_alias));
 
-/*
- * Of two entries that are both valid some bits count; bit 7 means page size above the last level only. All are looked at,
- * without a branch: they are the same nearly always.
- */
-static inline uint64_t difference(uint64_t was, uint64_t now, uint64_t counts)
-{
-        uint64_t both = was & now & PTE_P;
+#define LINE_ENTRIES 8u
 
-        return (was ^ now) & (counts | (both - 1));
+/* Bit for bit, and without a branch: they are nearly always, and all are looked at. */
+static bool equal_entries(const uint64_t *was, const uint64_t *now, unsigned n)
+{
+        entries2 differ2 = { 0, 0 };
+        uint64_t differ = 0;
+        unsigned i = 0;
+
+        for (; i + LINE_ENTRIES <= n; i += LINE_ENTRIES)
+                for (unsigned k = 0; k < LINE_ENTRIES; k += 2)
+                        differ2 |=
+                                *(const entries2 *)(was + i + k) ^ *(const entries2 *)(now + i + k);
+        for (; i < n; i++)
+                differ |= was[i] ^ now[i];
+        return (differ2[0] | differ2[1] | differ) == 0;
 }
 
+/* Of two entries that are both valid some bits count; bit 7 means page size above the last level only. */
 static bool same_entries(const uint64_t *was, const uint64_t *now, unsigned n, unsigned level)
 {
         const uint64_t counts = PTE_P | PTE_U | PTE_PFN | (level > 1 ? PTE_PS : 0);
-        const entries2 counts2 = { counts, counts }, p2 = { PTE_P, PTE_P }, one2 = { 1, 1 };
-        entries2 differ2 = { 0, 0 };
-        unsigned i = 0;
 
-        for (; i + 2 <= n; i += 2) {
-                entries2 a = *(const entries2 *)(was + i), b = *(const entries2 *)(now + i);
+        for (unsigned i = 0; i < n; i++) {
+                uint64_t both = was[i] & now[i] & PTE_P;
 
-                differ2 |= (a ^ b) & (counts2 | ((a & b & p2) - one2));
+                if ((was[i] ^ now[i]) & (counts | (both - 1)))
+                        return false;
         }
-        return (differ2[0] | differ2[1] | (i < n ? difference(was[i], now[i], counts) : 0)) == 0;
+        return true;
 }
 
 /*
@@ -442,7 +462,10 @@ static int recheck_run(const struct gva_gather *g, vmie_mem *m, const struct gat
         int r;
 
         r = walk_read(m, &at, run->entry_gpa, now, run->n * sizeof(uint64_t));
-        return r < 0 ? r : same_entries(&g->entries[run->first], now, run->n, run->level);
+        if (r < 0)
+                return r;
+        return equal_entries(&g->entries[run->first], now, run->n) ||
+               same_entries(&g->entries[run->first], now, run->n, run->level);
 }
 
 static bool decides(const struct gather_run *run, uint64_t offset, uint64_t len)
@@ -452,7 +475,7 @@ static bool decides(const struct gather_run *run, uint64_t offset, uint64_t len)
         return run->offset < offset || run->offset - offset < len;
 }
 
-/* The bytes that were copied since have pushed the tables out of the nearest caches. */
+/* The bytes that were copied since have pushed the tables out of the nearest caches, and what was read of them, too. */
 static void hint_entries(
         const struct gva_gather *g, const vmie_mem *m, uint64_t offset, uint64_t len)
 {
@@ -463,6 +486,8 @@ static void hint_entries(
                         continue;
                 run = narrow(g, g->runs[i], offset, len);
                 walk_hint(m, run.entry_gpa, run.n * sizeof(uint64_t));
+                for (unsigned k = 0; k < run.n; k += LINE_ENTRIES)
+                        __builtin_prefetch(&g->entries[run.first + k]);
         }
 }
 
