@@ -62,10 +62,10 @@ struct vmie_mem_ops {
         int (*next_data)(void *ctx, uint64_t gpa, uint64_t end, uint64_t *ret_gpa);
 
         /*
-         * [gpa, gpa + len) will probably be read soon, and what has to be fetched for that can be fetched now. Reads nothing
-         * itself and cannot fail, whatever the range. NULL: there is nothing to be gained.
+         * These will probably be read soon, and what has to be fetched for that can be fetched now, all at a time. Reads
+         * nothing itself and cannot fail, whatever the ranges. NULL: there is nothing to be gained.
          */
-        void (*hint)(void *ctx, uint64_t gpa, size_t len);
+        void (*hint)(void *ctx, const struct gpa_extent *ranges, size_t n);
 };
 
 /* Why a walk stopped. A reason is kept for each refused read: "why did it fail?" is the question people ask first. */
@@ -98,14 +98,16 @@ struct gva_fault {
 struct vmie_mem;
 
 /* Where reads went, so that the next who goes there can hint at all of it at once. Only that: no value is kept. */
-#define GPA_TRACE_READS 96u
+#define GPA_TRACE_READS 64u
+#define GPA_TRACE_SEEN                                                                             \
+        1024u /* bits; many beside the reads, so that two of them rarely have one bit */
 
+/* All-zero: nothing was read. */
 struct gpa_trace {
         size_t n;
-        struct {
-                uint64_t gpa;
-                size_t len;
-        } read[GPA_TRACE_READS];
+        struct gpa_extent read[GPA_TRACE_READS];
+        uint64_t seen[GPA_TRACE_SEEN /
+                      64]; /* a bit for what is among them: walks read the upper tables again and again */
 };
 
 /* What a last-level entry with the valid bit clear says, in the guest's own terms. */

@@ -40,18 +40,17 @@ int walk_fail(vmie_mem *m, const struct gva_fault *at, enum gva_fault_kind kind,
         return error;
 }
 
-static void note(struct gpa_trace *trace, uint64_t gpa, size_t len)
+/* Once for a word; that two words have the same bit costs a hint. Out of the way of all reads that nobody notes. */
+static __attribute__((noinline)) void note(struct gpa_trace *trace, uint64_t gpa, size_t len)
 {
-        if (trace->n == GPA_TRACE_READS)
-                return;
-        trace->read[trace->n].gpa = gpa;
-        trace->read[trace->n++].len = len;
-}
+        uint64_t bit =
+                (gpa / sizeof(uint64_t) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % GPA_TRACE_SEEN;
+        uint64_t *word = &trace->seen[bit / 64], mask = UINT64_C(1) << bit % 64;
 
-void walk_hint_trace(const vmie_mem *m, const struct gpa_trace *trace)
-{
-        for (size_t i = 0; i < trace->n; i++)
-                walk_hint(m, trace->read[i].gpa, trace->read[i].len);
+        if (*word & mask || trace->n == GPA_TRACE_READS)
+                return;
+        *word |= mask;
+        trace->read[trace->n++] = (struct gpa_extent){ gpa, len };
 }
 
 int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, size_t len)

@@ -47,11 +47,15 @@ int walk_read(vmie_mem *m, const struct gva_fault *at, uint64_t gpa, void *dst, 
 static inline void walk_hint(const vmie_mem *m, uint64_t gpa, size_t len)
 {
         if (m->ops->hint)
-                m->ops->hint(m->ctx, gpa, len);
+                m->ops->hint(m->ctx, &(struct gpa_extent){ gpa, len }, 1);
 }
 
 /* All that is noted in @trace will be read soon. */
-void walk_hint_trace(const vmie_mem *m, const struct gpa_trace *trace);
+static inline void walk_hint_trace(const vmie_mem *m, const struct gpa_trace *trace)
+{
+        if (m->ops->hint)
+                m->ops->hint(m->ctx, trace->read, trace->n);
+}
 
 /* The extent of RAM that @gpa lies in, or NULL. */
 const struct gpa_extent *gpa_extent(const vmie_mem *m, uint64_t gpa);

@@ -17,7 +17,7 @@ void window_init(struct window *w, const struct win32_anchors *a, const process 
         w->region_gva = region_gva;
         w->identity = *identity;
         w->settle = (struct settle){ 0 };
-        w->trace.n = 0;
+        w->trace = (struct gpa_trace){ 0 };
         gather_page_init(&w->block);
 }
 
@@ -81,6 +81,7 @@ int window_open(struct window *w, vmie_mem *m)
 
         walk_hint_trace(m, &w->trace);
         w->trace.n = 0;
+        memset(w->trace.seen, 0, sizeof(w->trace.seen));
         m->trace = &w->trace;
         r = read_first(w, m);
         m->trace = NULL;
