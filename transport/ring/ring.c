@@ -22,6 +22,8 @@
 #include "ring_file.h"
 #include "seqlock.h"
 
+#define LINE_BYTES 64u
+
 struct ring {
         struct ring_file file;
         struct vgpu_ring_header *header; /* writable map of the whole file */
@@ -175,6 +177,20 @@ void ring_announce(struct ring *r, bool on)
         r->announcer.on = on;
 }
 
+static void hint_lines(const void *at, size_t len)
+{
+        for (size_t i = 0; i < len; i += LINE_BYTES)
+                __builtin_prefetch((const uint8_t *)at + i, 1);
+}
+
+/* What publishing will store to has left the caches since the last frame, and can come back while the next is copied. */
+static void hint_publish(const struct ring *r)
+{
+        hint_lines(&r->header->publish, LINE_BYTES);
+        hint_lines(&r->desc[r->open_slot], sizeof(*r->desc));
+        hint_lines(&r->history[(r->serial + 1) % r->identity.history_count], sizeof(*r->history));
+}
+
 uint8_t *ring_slot_begin(struct ring *r)
 {
         assert(r->open_slot == LEASE_NO_SLOT);
@@ -182,6 +198,7 @@ uint8_t *ring_slot_begin(struct ring *r)
         announcer_begin(&r->announcer, r->header);
         r->open_slot = lease_choose(&r->leases);
         lease_open(&r->leases, r->open_slot);
+        hint_publish(r);
         seq_open(&r->desc[r->open_slot].seq);
         return r->slots + r->open_slot * r->identity.slot_bytes;
 }
