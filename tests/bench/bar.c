@@ -42,7 +42,7 @@ const struct bar_row bar[] = {
 
 const size_t n_bar = sizeof(bar) / sizeof(bar[0]);
 
-static bool counts(const struct bar_row *row, const struct figures_record *r)
+bool bar_counts(const struct bar_row *row, const struct figures_record *r)
 {
         return r->target[0] != '\0' && fnmatch(row->table, r->table, FNM_EXTMATCH) == 0 &&
                fnmatch(row->group, r->group, FNM_EXTMATCH) == 0 &&
@@ -59,7 +59,7 @@ struct bar_verdict bar_judge(const struct bar_row *row, const struct figures_fil
                 const struct figures_record *r = &file->record[i];
                 struct figures_excess by;
 
-                if (!counts(row, r))
+                if (!bar_counts(row, r))
                         continue;
                 if (!figures_excess(r, &by)) {
                         v.reason = r->note;
@@ -103,17 +103,17 @@ const char *bar_verdict_text(
         return text;
 }
 
-const char *bar_runs_text(const struct bar_verdict *v, char *text, size_t size)
+const char *bar_runs_text(const struct figures_excess *by, unsigned n_runs, char *text, size_t size)
 {
         double least = INFINITY, most = -INFINITY;
         size_t at = 0;
         char number[32];
 
         text[0] = '\0';
-        if (!v->worst || v->n_runs < 2)
+        if (n_runs < 2)
                 return text;
-        for (unsigned i = 0; i < v->n_runs && at < size; i++) {
-                double value = v->by.run[i];
+        for (unsigned i = 0; i < n_runs && at < size; i++) {
+                double value = by->run[i];
 
                 at += (size_t)snprintf(text + at, size - at, "%s%s", i > 0 ? ", " : "",
                         isnan(value) ? "-" : bench_number(value, number, sizeof(number)));

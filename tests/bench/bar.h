@@ -27,6 +27,9 @@ struct bar_verdict {
         const char *reason; /* why it was not measured: the benchmark's own note, or ""  */
 };
 
+/* Is @row about this record? One without a target it never is about. */
+bool bar_counts(const struct bar_row *row, const struct figures_record *record);
+
 struct bar_verdict bar_judge(const struct bar_row *row, const struct figures_file *file);
 
 /* By the median of the runs: "no: 1.23, 12 % beyond (1080p, contiguous: sample and publish); 3 of 6 hold". Return: @text. */
@@ -34,6 +37,7 @@ const char *bar_verdict_text(
         const struct bar_row *row, const struct bar_verdict *verdict, char *text, size_t size);
 
 /* "0.310, 0.290, 0.300, spread 0.020": what came of each run; "" where there was only one. Return: @text. */
-const char *bar_runs_text(const struct bar_verdict *verdict, char *text, size_t size);
+const char *bar_runs_text(
+        const struct figures_excess *by, unsigned n_runs, char *text, size_t size);
 
 #endif /* BENCH_BAR_H */

@@ -39,7 +39,7 @@ static void print_row(
         char text[512], runs[256];
 
         bar_verdict_text(row, v, text, sizeof(text));
-        bar_runs_text(v, runs, sizeof(runs));
+        bar_runs_text(&v->by, v->worst ? v->n_runs : 0, runs, sizeof(runs));
         if (markdown)
                 fprintf(f, "| %s | %s | %s | %s |\n", row->what, row->target, text, runs);
         else
@@ -77,6 +77,44 @@ static void print_bar(FILE *f, const struct source *sources, const char *only, b
                 fputs(": by one run.\n", f);
 }
 
+static void print_one_missed(FILE *f, const char *program, const struct figures_record *r,
+        const struct figures_excess *by, unsigned n_runs)
+{
+        bool is_ratio = strncmp(r->target, "ratio", strlen("ratio")) == 0;
+        char number[32], runs[256];
+
+        bench_number(by->value, number, sizeof(number));
+        bar_runs_text(by, n_runs, runs, sizeof(runs));
+        fprintf(f, "| %s | %s | %s%s%s | %s | %.0f %% | %s |\n",
+                r->group[0] != '\0' ? r->group : program, r->row, r->target, is_ratio ? "" : ", ",
+                is_ratio ? "" : r->unit, number, 100 * by->excess, runs);
+}
+
+/* Each figure that is beyond its target, where a row of the bar names only the worst of its own. */
+static void print_missed(FILE *f, const struct source *sources)
+{
+        bool any = false;
+
+        for (size_t i = 0; i < n_bar; i++) {
+                const struct figures_file *file = &source_of(sources, bar[i].program)->file;
+
+                for (size_t k = 0; k < file->n_records; k++) {
+                        const struct figures_record *r = &file->record[k];
+                        struct figures_excess by;
+
+                        if (!bar_counts(&bar[i], r) || !figures_excess(r, &by) || by.excess <= 0)
+                                continue;
+                        if (!any)
+                                fputs("\nBeyond their targets are:\n\n"
+                                      "| where | what | target | is | beyond by | each run |\n"
+                                      "|---|---|---|---|---|---|\n",
+                                        f);
+                        any = true;
+                        print_one_missed(f, bar[i].program, r, &by, file->n_runs);
+                }
+        }
+}
+
 /* ---- documents ----------------------------------------------------------------------------------------------------- */
 
 /*
@@ -104,6 +142,7 @@ static bool rewrite(FILE *from, FILE *to, const struct source *sources)
                 return false;
         fputc('\n', to);
         print_bar(to, sources, NULL, true);
+        print_missed(to, sources);
         fputs("\nMeasured on:\n\n", to);
         sources_describe(to, sources);
         fputc('\n', to);

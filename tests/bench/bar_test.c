@@ -163,8 +163,8 @@ static void several_runs_are_judged_by_their_median(void **state)
         assert_int_equal(file.record[0].middle.figures.n, 3);
         assert_int_equal(v.holds, BENCH_HOLDS);
         assert_string_equal(bar_verdict_text(&about, &v, text, sizeof(text)), "yes: 10.00");
-        assert_string_equal(
-                bar_runs_text(&v, text, sizeof(text)), "30.00, 9.000, 10.00, spread 21.00");
+        assert_string_equal(bar_runs_text(&v.by, v.n_runs, text, sizeof(text)),
+                "30.00, 9.000, 10.00, spread 21.00");
         figures_file_deinit(&file);
 
         file = run_with(value, 2, 10);
@@ -176,7 +176,7 @@ static void several_runs_are_judged_by_their_median(void **state)
 
         file = run_with(value, 1, 10);
         v = bar_judge(&about, &file);
-        assert_string_equal(bar_runs_text(&v, text, sizeof(text)), "");
+        assert_string_equal(bar_runs_text(&v.by, v.n_runs, text, sizeof(text)), "");
         figures_file_deinit(&file);
 }
 
@@ -191,7 +191,8 @@ static void a_run_that_could_not_measure_a_row_does_not_count_in_it(void **state
         (void)state;
         assert_int_equal(v.holds, BENCH_HOLDS);
         assert_string_equal(bar_verdict_text(&about, &v, text, sizeof(text)), "yes: 8.500");
-        assert_string_equal(bar_runs_text(&v, text, sizeof(text)), "-, 8.000, 9.000, spread 1.000");
+        assert_string_equal(bar_runs_text(&v.by, v.n_runs, text, sizeof(text)),
+                "-, 8.000, 9.000, spread 1.000");
         figures_file_deinit(&file);
 }
 
