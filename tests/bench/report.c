@@ -136,7 +136,7 @@ static void fill_flatness(struct bench_table *t, const struct plan *p)
         }
 }
 
-static void compare(
+static struct bench_row *compare(
         struct bench_table *t, const struct plan *p, const struct row *peer, const struct row *ours)
 {
         char scene[BENCH_NAME], group[2 * BENCH_NAME];
@@ -148,27 +148,40 @@ static void compare(
         for (unsigned r = 0; r < p->options.n_rounds; r++)
                 if (peer->handoff[r].n > 0 && ours->handoff[r].n > 0)
                         bench_row_sample(to, r, peer->handoff[r].median / ours->handoff[r].median);
-        if (!ways[ours->way].copies)
+        if (!ways[ours->way].copies && !ways[ours->way].floor)
                 bench_row_at_least(to, BENCH_OF_MEDIAN, TARGET_RATIO);
         note(to, peer);
+        return to;
 }
 
-/* Each peer by each of our ways that does as much: copies with copies. */
+/*
+ * One peer by each of our ways that does as much: copies with copies. What a bare futex would be ahead by stands first:
+ * no client that sleeps until its frame is there can be ahead by more, and its row says how much of that it is.
+ */
+static void compare_all(struct bench_table *t, const struct plan *p, const struct row *peer)
+{
+        struct bench_row *limit = NULL;
+
+        for (unsigned way = 0; way < N_WAYS; way++) {
+                const struct row *ours = plan_find(p, &peer->scene, way);
+                struct bench_row *to;
+
+                if (!ours || ours->cost_only || ways[way].peer ||
+                        ways[way].copies != ways[peer->way].copies)
+                        continue;
+                to = compare(t, p, peer, ours);
+                if (ways[way].floor)
+                        limit = to;
+                else if (limit && way != WAY_EARLY)
+                        bench_row_against(to, limit);
+        }
+}
+
 static void fill_ratios(struct bench_table *t, const struct plan *p)
 {
-        for (unsigned i = 0; i < p->n_rows; i++) {
-                const struct row *peer = &p->row[i];
-
-                if (!ways[peer->way].peer || peer->cost_only)
-                        continue;
-                for (unsigned way = 0; way < N_WAYS; way++) {
-                        const struct row *ours = plan_find(p, &peer->scene, way);
-
-                        if (ours && !ours->cost_only && !ways[way].peer && !ways[way].floor &&
-                                ways[way].copies == ways[peer->way].copies)
-                                compare(t, p, peer, ours);
-                }
-        }
+        for (unsigned i = 0; i < p->n_rows; i++)
+                if (ways[p->row[i].way].peer && !p->row[i].cost_only)
+                        compare_all(t, p, &p->row[i]);
 }
 
 void report_fill(struct bench_report *report, const struct plan *p)
