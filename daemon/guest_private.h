@@ -55,6 +55,7 @@ void guest_on_retry(uv_timer_t *timer);
 /* guest_pulse.c */
 void guest_say_clock_stands(struct guest *g);
 void guest_on_pulse(uv_timer_t *timer);
+void guest_pulse_now(struct guest *g); /* a whole one, RAM's files included */
 void guest_on_look(uv_poll_t *poll, int status, int events);
 void guest_look_at(struct guest *g, uint64_t when_ns);
 void guest_report_run(struct guest *g);

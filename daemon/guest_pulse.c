@@ -267,9 +267,8 @@ static bool pulse_of_epoch(struct guest *g, uint64_t now_ns)
         return false;
 }
 
-void guest_on_pulse(uv_timer_t *timer)
+static void pulse(struct guest *g, bool ram_too)
 {
-        struct guest *g = timer->data;
         bool stood = g->verdict == GUEST_CLOCK_STANDING;
         uint64_t now_ns = uv_hrtime();
 
@@ -277,7 +276,7 @@ void guest_on_pulse(uv_timer_t *timer)
         stream_fps(&g->stream, now_ns);
         if (!g->ram)
                 return;
-        if (g->n_pulses % GUEST_RAM_PULSES == 0 && ram_lost(g)) {
+        if (ram_too && ram_lost(g)) {
                 guest_post(g, GUEST_EV_RAM_GONE);
                 return;
         }
@@ -289,4 +288,16 @@ void guest_on_pulse(uv_timer_t *timer)
                 guest_post(g, GUEST_EV_RAM_GONE);
         else if (g->region)
                 pulse_of_producer(g, now_ns);
+}
+
+void guest_on_pulse(uv_timer_t *timer)
+{
+        struct guest *g = timer->data;
+
+        pulse(g, g->n_pulses % GUEST_RAM_PULSES == 0);
+}
+
+void guest_pulse_now(struct guest *g)
+{
+        pulse(g, true);
 }

@@ -76,7 +76,7 @@ static void on_lost(struct guest *g)
                         JOURNAL_TEXT("VGPU_REASON", g->monitor.why)),
                 "QEMU's monitor at %s: %s; connecting again", g->config->guest.qmp, g->monitor.why);
         /* A machine that ended closed its monitor first: look at once whether RAM, clock and kernel are what they were. */
-        guest_on_pulse(&g->pulse);
+        guest_pulse_now(g);
 }
 
 /* Without a kernel there is no clock to ask, and while the machine stands none may be read. */

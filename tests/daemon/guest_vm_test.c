@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,6 +103,7 @@ static pid_t machine_with(int fd, uint64_t *ret_hva)
         *ret_hva = (uintptr_t)map;
         pid = fork();
         if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails does not come to end it */
                 pause();
                 _exit(0);
         }
@@ -133,6 +135,29 @@ static void a_machine_that_is_reset_while_it_stands_is_not_read(void **state)
         rig_close(&rig);
         close(fd);
         unlink(path);
+}
+
+/* Most pulses leave RAM's files alone; this one is because of what may have become of them. */
+static void a_monitor_that_is_lost_has_ram_looked_at_whichever_pulse_it_is(void **state)
+{
+        (void)state;
+        for (unsigned n = 0; n < 4; n++) {
+                char path[] = "/tmp/vgpud-own-XXXXXX";
+                int fd = make_file(path);
+                struct rig rig;
+
+                rig_open(&rig);
+                rig.guest.ram = ram_new(vgpu_source_open(path, VGPU_MACHINE_FLAT, 0, NULL));
+                assert_non_null(rig.guest.ram);
+                rig.guest.state = GUEST_ATTACHING;
+                rig.guest.n_pulses = n;
+                unlink(path);
+                rig.guest.monitor.news(&rig.guest.monitor, MONITOR_NEWS_LOST);
+                assert_int_equal(rig.guest.state, GUEST_ABSENT);
+                assert_null(rig.guest.ram);
+                rig_close(&rig);
+                close(fd);
+        }
 }
 
 /* What a monitor says that names @path as the machine's RAM. */
@@ -365,6 +390,7 @@ int main(void)
                 cmocka_unit_test(another_state_is_told_at_once_and_the_same_one_is_not),
                 cmocka_unit_test(a_machine_that_runs_again_is_looked_at_anew),
                 cmocka_unit_test(a_machine_that_is_reset_while_it_stands_is_not_read),
+                cmocka_unit_test(a_monitor_that_is_lost_has_ram_looked_at_whichever_pulse_it_is),
                 cmocka_unit_test(ram_whose_path_leads_nowhere_here_is_found_by_its_address),
                 cmocka_unit_test(a_monitor_cannot_name_the_ram_of_another_machine),
                 cmocka_unit_test(a_change_of_another_file_is_no_reason_to_look_for_ram),
