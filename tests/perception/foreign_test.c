@@ -250,24 +250,24 @@ static void expect_own_bytes(struct scene *s, int r, const char *name, size_t n)
                 assert_int_equal(s->f.buf[i], MARKER);
 }
 
-static size_t reads_of_a_sample(struct scene *s, uint64_t next_page)
+static size_t reads_of(struct scene *s, uint64_t next_page, int (*sample)(struct fixture *f))
 {
         scene_reset(s, next_page);
-        assert_int_equal(fixture_sample(&s->f), 1);
+        assert_int_equal(sample(&s->f), 1);
         assert_frame(s->f.buf, FRAME_BYTES, 2);
         return s->f.w.image.n_reads;
 }
 
-static void no_change_at_any_read_lets_a_foreign_byte_through(void **state)
+/* Every change before every read that @sample makes. */
+static void expect_own_bytes_whenever(int (*sample)(struct fixture *f))
 {
         uint64_t next_page;
         struct scene s;
         size_t total;
 
-        (void)state;
         scene_set(&s);
         next_page = s.f.w.image.next_page;
-        total = reads_of_a_sample(&s, next_page);
+        total = reads_of(&s, next_page, sample);
         for (size_t c = 0; c < N_CHANGES; c++) {
                 for (size_t n = 1; n <= total; n++) {
                         scene_reset(&s, next_page);
@@ -275,10 +275,16 @@ static void no_change_at_any_read_lets_a_foreign_byte_through(void **state)
                         s.f.w.image.change = apply_change;
                         s.f.w.image.change_ctx = &s;
                         s.f.w.image.change_at = n;
-                        expect_own_bytes(&s, fixture_sample(&s.f), changes[c].name, n);
+                        expect_own_bytes(&s, sample(&s.f), changes[c].name, n);
                 }
         }
         scene_strike(&s);
+}
+
+static void no_change_at_any_read_lets_a_foreign_byte_through(void **state)
+{
+        (void)state;
+        expect_own_bytes_whenever(fixture_sample);
 }
 
 /* As the daemon does it: the sample begins in the window that a glance has opened. */
@@ -308,28 +314,8 @@ static int sample_behind_a_glance(struct fixture *f)
 
 static void no_change_between_a_glance_and_its_sample_lets_a_foreign_byte_through(void **state)
 {
-        uint64_t next_page;
-        struct scene s;
-        size_t total;
-
         (void)state;
-        scene_set(&s);
-        next_page = s.f.w.image.next_page;
-        scene_reset(&s, next_page);
-        assert_int_equal(sample_behind_a_glance(&s.f), 1);
-        assert_frame(s.f.buf, FRAME_BYTES, 2);
-        total = s.f.w.image.n_reads;
-        for (size_t c = 0; c < N_CHANGES; c++) {
-                for (size_t n = 1; n <= total; n++) {
-                        scene_reset(&s, next_page);
-                        s.change = &changes[c];
-                        s.f.w.image.change = apply_change;
-                        s.f.w.image.change_ctx = &s;
-                        s.f.w.image.change_at = n;
-                        expect_own_bytes(&s, sample_behind_a_glance(&s.f), changes[c].name, n);
-                }
-        }
-        scene_strike(&s);
+        expect_own_bytes_whenever(sample_behind_a_glance);
 }
 
 static void change_in_copy(void *ctx, size_t nth)
@@ -439,7 +425,7 @@ static void what_is_torn_down_in_two_steps_lets_no_byte_through(void **state)
         (void)state;
         scene_set(&s);
         next_page = s.f.w.image.next_page;
-        total = reads_of_a_sample(&s, next_page);
+        total = reads_of(&s, next_page, fixture_sample);
         for (size_t i = 0; i < 2; i++) {
                 for (size_t n = 1; n < total; n += 2) {
                         for (size_t k = n + 1; k <= total; k += 5) {
