@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "full_queue.h"
 #include "own_journal.h"
 #include "systemd/journal.h"
 
@@ -148,23 +149,6 @@ static void the_number_of_swallowed_events_is_a_field(void **state)
         assert_null(next_entry());
 }
 
-/* Other programs have filled the one queue that there is. Return: with how many entries. */
-static unsigned fill_queue(void)
-{
-        struct sockaddr_un address;
-        socklen_t len = sizeof(address);
-        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        unsigned n = 0;
-
-        assert_true(fd >= 0);
-        assert_int_equal(getsockname(journal, (struct sockaddr *)&address, &len), 0);
-        while (sendto(fd, "X=1", 3, 0, (struct sockaddr *)&address, len) == 3)
-                n++;
-        assert_int_equal(errno, EAGAIN);
-        close(fd);
-        return n;
-}
-
 static void a_journal_that_takes_nothing_in_is_not_waited_for(void **state)
 {
         struct stat before, after;
@@ -176,7 +160,7 @@ static void a_journal_that_takes_nothing_in_is_not_waited_for(void **state)
         while (next_entry())
                 ;
         assert_int_equal(fstat(STDERR_FILENO, &before), 0);
-        n = fill_queue();
+        n = fill_queue(journal);
         journal_log(LOG_INFO, "lost");
         journal_event(EVENT_GUEST_ATTACHED, NULL, "lost as well");
         journal_flush();

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "full_queue.h"
 #include "systemd/notify.h"
 
 static int manager = -1;
@@ -114,26 +115,9 @@ static void a_status_that_did_not_arrive_is_sent_again(void **state)
         assert_string_equal(heard(), "STATUS=lost");
 }
 
-/* Whoever else tells the manager something, for it has one queue for all: until there is no room. Return: how many. */
-static unsigned fill_queue(void)
-{
-        struct sockaddr_un address;
-        socklen_t len = sizeof(address);
-        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        unsigned n = 0;
-
-        assert_true(fd >= 0);
-        assert_int_equal(getsockname(manager, (struct sockaddr *)&address, &len), 0);
-        while (sendto(fd, "X=1", 3, 0, (struct sockaddr *)&address, len) == 3)
-                n++;
-        assert_int_equal(errno, EAGAIN);
-        close(fd);
-        return n;
-}
-
 static void a_manager_that_takes_nothing_in_is_not_waited_for(void **state)
 {
-        unsigned n = fill_queue();
+        unsigned n = fill_queue(manager);
 
         (void)state;
         notify_status("as it was");
