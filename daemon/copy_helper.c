@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "spin.h"
+
 /* How long the helper looks for chunks in vain after a call. From one to the first chunk it is a quarter. */
 #define IDLE_NS UINT64_C(200000)
 
@@ -48,11 +50,6 @@ struct copy_helper {
         atomic_bool ends;
         struct bed helpers, loops;
 };
-
-static void pause_a_little(void)
-{
-        __builtin_ia32_pause();
-}
 
 /* ---- sleep ------------------------------------------------------------------------------------------------------- */
 
@@ -125,7 +122,7 @@ static unsigned serve(struct copy_helper *h)
                 else if (uv_hrtime() - since_ns > IDLE_NS)
                         break;
                 heard = calls;
-                pause_a_little();
+                spin_pause();
         }
         return heard;
 }
@@ -299,7 +296,7 @@ bool copy_helper_wait(struct copy_helper *h)
                 return false;
         since_ns = uv_hrtime();
         while (is_taken(h, i) && uv_hrtime() - since_ns < WAIT_NS)
-                pause_a_little();
+                spin_pause();
         if (is_taken(h, i))
                 sleep_while(h, &h->loops, is_taken, i);
         return true;

@@ -3,6 +3,7 @@
 #include <sys/timerfd.h>
 
 #include "guest_private.h"
+#include "spin.h"
 #include "systemd/journal.h"
 
 #define HEARTBEAT_LOST_NS (5 * VGPU_HEARTBEAT_PERIOD_MS * UINT64_C(1000000))
@@ -102,7 +103,7 @@ static void do_early(struct guest *g, uint64_t gap_ns)
 static void spin_until(uint64_t when_ns)
 {
         while (uv_hrtime() < when_ns)
-                __builtin_ia32_pause();
+                spin_pause();
 }
 
 /*

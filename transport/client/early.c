@@ -11,6 +11,7 @@
  * after it was announced; after a row of announcements that nothing followed we sleep through them until something does.
  */
 #include "client.h"
+#include "spin.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -56,15 +57,6 @@ static struct timespec timespec_of(uint64_t ns)
                 .tv_nsec = (long)(ns % NS_PER_S) };
 }
 
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_pause();
-#elif defined(__aarch64__)
-        __asm__ volatile("yield");
-#endif
-}
-
 /* Until either word is not what it was. Return: 0, or a negative errno. */
 static int sleep_on_both(struct early *e, const struct vgpu_ring_header *h, uint32_t wake,
         uint32_t soon, uint64_t end_ns)
@@ -91,7 +83,7 @@ static bool spin(const uint32_t *word, uint32_t wake, uint64_t end_ns)
                 for (int i = 0; i < LOOKS; i++) {
                         if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != wake)
                                 return true;
-                        relax();
+                        spin_pause();
                 }
         } while (monotonic_ns() < end_ns);
         return false;
